@@ -1,0 +1,1 @@
+"""What `make` runs. None of it is part of the package."""
