@@ -1,0 +1,207 @@
+"""What happens in a schedule beside its faults, and what must be true of it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from airflow_provider_arcgis_tasks.portal.errors import RunFailed
+from airflow_provider_arcgis_tasks.portal.oneshot import OneShot
+from airflow_provider_arcgis_tasks.sandbox import Rules
+from tests.simulation.life import GONE, TIMEOUT, Life
+from tests.simulation.world import Fault, World
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """`happens` acts on the life at a time (seconds after its start)."""
+
+    name: str
+    deferrable: bool
+    outcome: str = "succeeded"
+    duration: float = 90.0
+    rules: Rules = field(default_factory=Rules)
+    clock_error: float = 0.0
+    down: tuple[float, float] | None = None
+    happens: tuple[tuple[float, str], ...] = ()
+    second_triggerer: bool = False
+    keep: str = "never"
+    retries: int = 3
+    runs: int = 1
+    """Portal runs that the scenario makes if no fault adds a reason."""
+
+    def play(self, faults: Mapping[int, Fault] | None = None, seed: int = 0) -> World:
+        """Play it with these faults; raises `Surprise` if a guarantee is broken."""
+        world = World(rules=self.rules, faults=faults, clock_error=self.clock_error, seed=seed)
+        world.portal.plan(world.item, outcome=self.outcome, duration=self.duration, result="told")
+        others = _users_own_tasks(world)
+        if self.down:
+            begin, end = self.down
+            portal_now = world.now + self.clock_error
+            world.portal.down(portal_now + begin, portal_now + end)
+        life = Life(
+            world,
+            deferrable=self.deferrable,
+            retries=self.retries,
+            keep=self.keep,
+            second_triggerer=self.second_triggerer,
+        )
+        guard = _OneAtATime(world)
+        world.checks += [guard, others]
+        world.at(0, life.start_try)
+        for when, what in self.happens:
+            world.at(when, _ACTIONS[what](life))
+        world.run()
+        self._judge(world, life)
+        return world
+
+    def _judge(self, world: World, life: Life) -> None:
+        runs = {run.run_id: run for run in world.portal.fired if OneShot.read(_titled(run))}
+        if life.state == "success":
+            told = life.result
+            truth = runs.get(told["portal_run_id"])
+            if truth is None or truth.outcome != "succeeded" or told["result"] != truth.result:
+                world.fail("G2", f"reported {told}, the portal says {truth}")
+        elif isinstance(life.problem, RunFailed):
+            truth = runs.get(life.problem.run.id)
+            if truth is None or truth.outcome == "succeeded":
+                world.fail("G2", f"reported failed, the portal says {truth}")
+        self._judge_count(world, life, len(runs))
+        world.let_pass(2 * TIMEOUT)
+        if str(life.problem) == GONE and life.state == "failed":
+            return  # nobody was left to clean up; the one-shot task fires once at most, and expires
+        killed_under_way = any(fault is Fault.LATE for fault in world.faults.values()) and self.happens
+        if killed_under_way:
+            return  # a createTask that the portal carries out after the kill can't be seen by the kill
+        left = [task.definition.title for task in world.portal.tasks.values() if task.active and _ours(task)]
+        if left:
+            world.fail("G4", f"still active on the portal: {left}")
+        if len({run.run_id for run in world.portal.fired if OneShot.read(_titled(run))}) != len(runs):
+            world.fail("G4", "a one-shot task fired after the end")
+
+    def _judge_count(self, world: World, life: Life, runs: int) -> None:
+        ended_by_user = any(what == "mark_failed" for _, what in self.happens)
+        tries_enough = len(world.faults) <= self.retries
+        if not ended_by_user and tries_enough and self.outcome == "succeeded" and life.state != "success":
+            world.fail(
+                "G2",
+                f"nothing was wrong with the run, but the task is {life.state}: {life.problem!r}",
+            )
+        cleared = any(what.startswith("clear") for _, what in self.happens)
+        most = (2 if cleared and world.faults else self.runs) + world.crashes_after_end
+        most += _two_one_after_the_other(world.faults)
+        if self.outcome == "succeeded" and runs > most:
+            world.fail("G1", f"{runs} portal runs were made, {most} at most were called for")
+
+
+def _two_one_after_the_other(faults: Mapping[int, Fault]) -> int:
+    """A creation that takes effect late, and nobody there any more to look before the next one fires."""
+    late = Fault.LATE in faults.values()
+    return int(late and any(fault.ends_actor or fault is Fault.STALL for fault in faults.values()))
+
+
+class _OneAtATime:
+    """G1: looked at after every step."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.seen = 0
+
+    def __call__(self) -> None:
+        fired = self.world.portal.fired
+        if len(fired) == self.seen:
+            return
+        self.seen = len(fired)
+        ours = sorted((run.start, run.end) for run in fired if OneShot.read(_titled(run)))
+        for (_, end), (start, _) in itertools.pairwise(ours):
+            if start < end:
+                self.world.fail("G1", "two portal runs of one task instance at the same time")
+
+
+def _users_own_tasks(world: World) -> Callable[[], None]:
+    """G5: a user's own schedule of the same item is there all the time, and stays as it is."""
+    portal = world.portal
+    token = portal.issue_token(portal.username, minutes=60 * 24)
+    form = {
+        "f": "json",
+        "title": "Nightly",
+        "type": "ExecuteNotebook",
+        "itemId": world.item,
+        "minute": "0",
+        "hour": "3",
+        "dayOfMonth": "1",
+        "month": "1",
+        "dayOfWeek": "?",
+        "maxOccurrences": "7",
+    }
+    path = f"/portal/sharing/rest/community/users/{portal.username}/tasks/createTask"
+    portal.handle("POST", path, form, {"X-Esri-Authorization": f"Bearer {token}"})
+    [mine] = portal.tasks.values()
+    definition, active = mine.definition, mine.active
+
+    def check() -> None:
+        if mine.definition != definition or mine.active != active or mine.id not in portal._scheduler.tasks:
+            world.fail("G5", "the user's own portal task was changed")
+
+    return check
+
+
+def _titled(run: object) -> object:
+    """What `OneShot.read` needs of a run of the past."""
+    from airflow_provider_arcgis_tasks.portal.models import PortalTask
+
+    return PortalTask(id=run.task_id, type=run.type, title=run.title)  # type: ignore[attr-defined]
+
+
+def _ours(task: object) -> bool:
+    from airflow_provider_arcgis_tasks.portal.models import PortalTask
+
+    return OneShot.read(PortalTask(id=task.id, type="", title=task.definition.title)) is not None  # type: ignore[attr-defined]
+
+
+_ACTIONS: Mapping[str, Callable[[Life], Callable[[], None]]] = {
+    "mark_failed": lambda life: life.mark_failed,
+    "clear": lambda life: lambda: life.clear(kill_first=False),
+    "clear, old trigger first": lambda life: lambda: life.clear(kill_first=True),
+}
+
+PLAIN = [Scenario("on a worker", deferrable=False), Scenario("deferred", deferrable=True)]
+FAILING = [
+    replace(plain, name=f"{plain.name}, the run fails", outcome="failed", retries=1) for plain in PLAIN
+]
+ODD_PORTALS = [
+    replace(plain, name=f"{plain.name}, {name}", **change)
+    for plain in PLAIN
+    for name, change in {
+        "portal an hour ahead": {"clock_error": 3600.0},
+        "portal an hour behind": {"clock_error": -3600.0},
+        "cron is read in Tokyo": {"rules": Rules(cron_zone="Asia/Tokyo")},
+        "cron is read in Denver, refusing": {
+            "rules": Rules(cron_zone="America/Denver", never_fires="refuse")
+        },
+        "runs show late": {"rules": Rules(run_record_delay=100.0)},
+        "list lags": {"rules": Rules(list_lag=20.0)},
+        "optional fields absent": {"rules": Rules(optional_fields="absent")},
+        "strict, null fields": {
+            "rules": Rules(optional_fields="null", strict_quartz=True, never_fires="refuse")
+        },
+        "down across the fire": {"down": (20.0, 110.0)},
+        "down across the fire, no retries": {"down": (20.0, 110.0), "retries": 0},
+        "two triggerers": {"second_triggerer": True},
+        "kept": {"keep": "always"},
+    }.items()
+]
+USERS_ACT = [
+    replace(plain, name=f"{plain.name}, {what} after {when:.0f} s", happens=((when, what),), runs=runs)
+    for plain in PLAIN
+    for when, what, runs in [
+        (20.0, "mark_failed", 1),
+        (150.0, "mark_failed", 1),
+        (20.0, "clear", 1),
+        (150.0, "clear", 2),
+        (20.0, "clear, old trigger first", 1),
+        (150.0, "clear, old trigger first", 2),
+    ]
+]
+ALL = [*PLAIN, *FAILING, *ODD_PORTALS, *USERS_ACT]
