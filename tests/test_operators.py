@@ -164,7 +164,7 @@ def test_mapped_over_a_list(
         ).expand(parameters=[{"region": region} for region in regions])
     )
     assert told.state == "success"
-    assert [fired.inputs["region"] for fired in portal.portal.fired] == regions
+    assert sorted(fired.inputs["region"] for fired in portal.portal.fired) == regions
     assert [
         json.loads(told.returned["go", index]["result"])["inputs"]["region"] for index in (0, 1)
     ] == regions
