@@ -393,7 +393,8 @@ class ArcGISTriggerTaskOperator(PortalOperator):
         """Start the run, or find the one that an earlier try has started, and wait for it."""
         wait = self._begin(context)
         with self._hook() as hook, self._cleaning_up(hook, wait):
-            shot = self._start(hook, context, wait)
+            job = self._job(hook, context)
+            shot = self._start(hook, context, job, wait)
             if not self.wait_for_completion:
                 return {
                     "portal_task_id": shot.portal_task_id,
@@ -402,8 +403,8 @@ class ArcGISTriggerTaskOperator(PortalOperator):
                     "result": None,
                 }
             if self.deferrable:
-                self._defer_to_run(shot, wait)
-            waiting = oneshot.wait(hook.session, shot.portal_task_id, wait.mark, wait.poll_interval)
+                self._defer_to_run(shot, job, wait)
+            waiting = oneshot.wait(hook.session, shot.portal_task_id, job, wait.mark, wait.poll_interval)
             return self._conclude(hook, hook.run(until(wait.deadline, waiting)))
 
     def start_when_free(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -447,8 +448,7 @@ class ArcGISTriggerTaskOperator(PortalOperator):
             is_last_try=ti.try_number > ti.max_tries,
         )
 
-    def _start(self, hook: ArcGISTasksHook, context: Context, wait: _Wait) -> OneShot:
-        job = self._job(hook, context)
+    def _start(self, hook: ArcGISTasksHook, context: Context, job: Job, wait: _Wait) -> OneShot:
         keep = Keep(self.keep_task)
         if self.deferrable and self.wait_for_completion:
             try:
@@ -481,11 +481,12 @@ class ArcGISTriggerTaskOperator(PortalOperator):
             task_url=self.task_url or None,
         )
 
-    def _defer_to_run(self, shot: OneShot, wait: _Wait) -> None:
+    def _defer_to_run(self, shot: OneShot, job: Job, wait: _Wait) -> None:
         from airflow_provider_arcgis_tasks.triggers import ArcGISOneShotTrigger
 
         trigger = ArcGISOneShotTrigger(
             portal_task_id=shot.portal_task_id,
+            job=job.to_dict(),
             mark=str(wait.mark),
             cancel_on_kill=self.cancel_on_kill,
             **self._trigger_arguments(wait),

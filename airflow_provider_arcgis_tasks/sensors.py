@@ -132,11 +132,16 @@ class ArcGISTaskRunSensor(BaseSensorOperator):
     def _look(self) -> PortalRun | None:
         """The run, if it ended well; None while it goes on. Raises `RunFailed`."""
         which, criteria = self._which(), self._criteria()
-        with sign_in_once(), ArcGISTasksHook(self.arcgis_conn_id, owner=self.portal_owner) as hook:
+        with self._hook() as hook:
             run = hook.run(which.look(hook.session))
         if run is None or criteria.verdict(run) is Verdict.WAITING:
             return None
         return criteria.check(run)
+
+    @contextmanager
+    def _hook(self) -> Iterator[ArcGISTasksHook]:
+        with sign_in_once(), ArcGISTasksHook(self.arcgis_conn_id, owner=self.portal_owner) as hook:
+            yield hook
 
     def _which(self) -> WhichRun:
         return WhichRun(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +14,7 @@ from airflow_provider_arcgis_tasks.outcomes import run_event
 from airflow_provider_arcgis_tasks.portal import oneshot
 from airflow_provider_arcgis_tasks.portal.effects import DeadlinePassed, Operation, pause, until
 from airflow_provider_arcgis_tasks.portal.errors import ArcGISTasksError
-from airflow_provider_arcgis_tasks.portal.oneshot import Mark
+from airflow_provider_arcgis_tasks.portal.oneshot import Job, Mark
 from airflow_provider_arcgis_tasks.portal.session import Session
 from airflow_provider_arcgis_tasks.portal.verdict import Criteria
 from airflow_provider_arcgis_tasks.portal.watch import FIRST_POLL_SECONDS, WhichRun, jittered, wait_for_run
@@ -153,13 +153,14 @@ class ArcGISTaskRunTrigger(PortalTrigger):
 
 
 class ArcGISOneShotTrigger(PortalTrigger):
-    """Waits for the run of a one-shot task; `mark` says whose it is."""
+    """Waits for the run of a one-shot task; `mark` says whose it is, `job` what it runs (`Job.to_dict`)."""
 
     def __init__(
         self,
         *,
         arcgis_conn_id: str,
         portal_task_id: str,
+        job: Mapping[str, Any],
         mark: str,
         cancel_on_kill: bool = True,
         portal_owner: str | None = None,
@@ -176,6 +177,7 @@ class ArcGISOneShotTrigger(PortalTrigger):
             **from_another_version,
         )
         self.portal_task_id = portal_task_id
+        self.job = dict(job)
         self.mark = mark
         self.cancel_on_kill = cancel_on_kill
 
@@ -183,13 +185,15 @@ class ArcGISOneShotTrigger(PortalTrigger):
         """Which one-shot task."""
         return {
             "portal_task_id": self.portal_task_id,
+            "job": self.job,
             "mark": self.mark,
             "cancel_on_kill": self.cancel_on_kill,
         }
 
     def operation(self, session: Session) -> Operation[dict[str, Any]]:
         """Wait for its run."""
-        run = yield from oneshot.wait(session, self.portal_task_id, Mark.parse(self.mark), self.poll_interval)
+        job, mark = Job(**self.job), Mark.parse(self.mark)
+        run = yield from oneshot.wait(session, self.portal_task_id, job, mark, self.poll_interval)
         return run_event(run)
 
     async def on_kill(self) -> None:

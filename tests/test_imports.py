@@ -130,7 +130,9 @@ def make(n):
     h.ArcGISTasksHook("no_such_connection", owner="x")
     l.ArcGISPortalLink()
     t.ArcGISTaskRunTrigger(arcgis_conn_id="x", portal_task_id="x").serialize()
-    t.ArcGISOneShotTrigger(arcgis_conn_id="x", portal_task_id="x", mark="0123456789abcdef.0.1").serialize()
+    t.ArcGISOneShotTrigger(
+        arcgis_conn_id="x", portal_task_id="x", job={{}}, mark="0123456789abcdef.0.1"
+    ).serialize()
     t.ArcGISStartTrigger(arcgis_conn_id="x", mark="0123456789abcdef.0.1").serialize()
     settings = PortalSettings.read(host="h", login="a", password="b")
     settings.session()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import groupby, islice
@@ -59,10 +59,13 @@ class CronFields:
 
     def as_form(self) -> dict[str, str]:
         """The fields under the names that the portal wants in a form."""
-        return dict(zip(_WIRE_NAMES, astuple(self), strict=True))
+        return dict(zip(_WIRE_NAMES, self._texts(), strict=True))
 
     def __str__(self) -> str:
-        return " ".join(astuple(self))
+        return " ".join(self._texts())
+
+    def _texts(self) -> tuple[str, ...]:
+        return self.minute, self.hour, self.day_of_month, self.month, self.day_of_week
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ from airflow_provider_arcgis_tasks.portal.models import (
 )
 from airflow_provider_arcgis_tasks.portal.session import Session
 from airflow_provider_arcgis_tasks.portal.tasks import (
+    create_form,
     delete_task,
     disable_task,
     enable_task,
@@ -47,6 +48,7 @@ from airflow_provider_arcgis_tasks.portal.tasks import (
     get_task,
     merged_parameters,
     post_task,
+    send_changes,
     survey,
     update_task,
 )
@@ -208,6 +210,16 @@ class Job:
             task_url=task.task_url,
         )
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON from which `Job(**facts)` makes the same job: for a trigger."""
+        return {
+            "task_type": str(self.task_type),
+            "item_id": self.item_id,
+            "title": self.title,
+            "parameters": None if self.parameters is None else dict(self.parameters),
+            "task_url": self.task_url,
+        }
+
     def definition(
         self,
         schedule: str,
@@ -251,7 +263,7 @@ def start(session: Session, job: Job, mark: Mark, keep: Keep = Keep.NEVER) -> Op
         shots, free_slots = yield from _marked(session, mark, created)
         shot = yield from _choose(session, shots, mark)
         if shot is not None and not (yield from _failed_before(session, shot, keep)):
-            return (yield from _correct(session, shot))
+            return (yield from _correct(session, shot, job))
         if looks_left:
             looks_left -= 1
             yield from pause(_PAUSE_BEFORE_LOOKING_AGAIN)
@@ -437,7 +449,7 @@ def _run_of(session: Session, shot: OneShot) -> Operation[PortalRun | None]:
 # --- the right minute --------------------------------------------------------------------------------
 
 
-def _correct(session: Session, shot: OneShot) -> Operation[OneShot]:
+def _correct(session: Session, shot: OneShot, job: Job) -> Operation[OneShot]:
     """Make sure that the portal means to fire at the minute that was asked for."""
     while shot.next_start != shot.fires_at:
         zone = session.cron_zone
@@ -455,7 +467,7 @@ def _correct(session: Session, shot: OneShot) -> Operation[OneShot]:
             else f"Its zone is {session.cron_zone.offset / 3600:+g} h",
         )
         try:
-            shot = yield from _arm(session, shot)
+            shot = yield from _arm(session, shot, job)
         except InvalidRequest as refusal:
             session.cron_zone = zone
             log.warning("The portal does not take the corrected schedule; leaving it as it was. %s", refusal)
@@ -463,15 +475,19 @@ def _correct(session: Session, shot: OneShot) -> Operation[OneShot]:
     return shot
 
 
-def _arm(session: Session, shot: OneShot, missed: int = 0) -> Operation[OneShot]:
-    """Set the one-shot task to fire at one of the next minutes. Raises `TaskVanished` if it is unmarked."""
+def _arm(session: Session, shot: OneShot, job: Job, missed: int = 0) -> Operation[OneShot]:
+    """Set the one-shot task to fire at one of the next minutes. Raises `TaskVanished` if it is unmarked.
+
+    The whole job is sent again: a portal may forget what an update leaves out, and not tell what it has.
+    """
     _check_still_ours(session)
     task = yield from get_task(session, shot.portal_task_id)
     if OneShot.read(task) is None:
         raise TaskVanished(f"{shot} has lost its mark: somebody has renamed it, or was done with it.")
     fires_at = next_minute((yield from session.portal_time()), missed)
-    title = marked_title(unmarked_title(task.title or task.type), shot.mark, fires_at)
-    yield from update_task(session, shot.portal_task_id, title=title, **session.cron_zone.schedule(fires_at))
+    title = marked_title(job.title, shot.mark, fires_at)
+    form = create_form(job.definition(title=title, **session.cron_zone.schedule(fires_at)))
+    yield from send_changes(session, task, form)
     if task.active is False:
         yield from enable_task(session, shot.portal_task_id)
     armed = OneShot.read((yield from get_task(session, shot.portal_task_id)))
@@ -485,7 +501,9 @@ def _iso(moment: float | None) -> str:
 # --- wait --------------------------------------------------------------------------------------------
 
 
-def wait(session: Session, portal_task_id: str, mark: Mark, poll_interval: float) -> Operation[PortalRun]:
+def wait(
+    session: Session, portal_task_id: str, job: Job, mark: Mark, poll_interval: float
+) -> Operation[PortalRun]:
     """Wait until the run of a one-shot task has finished, well or not, and return it.
 
     Its runs are not asked for before it can have begun. A fire that the portal missed is armed again.
@@ -495,7 +513,7 @@ def wait(session: Session, portal_task_id: str, mark: Mark, poll_interval: float
     missed = 0
     shot = yield from _locate(session, portal_task_id, mark)
     while True:
-        shot = yield from _sleep_until_fired(session, shot)
+        shot = yield from _sleep_until_fired(session, shot, job)
         try:
             run = yield from _follow(session, shot, story, poll_interval)
         except NotFound:
@@ -505,7 +523,7 @@ def wait(session: Session, portal_task_id: str, mark: Mark, poll_interval: float
             return run
         missed += 1
         yield from pause(_PAUSE_BEFORE_LOOKING_AGAIN)
-        shot = yield from _arm_again(session, shot, missed)
+        shot = yield from _arm_again(session, shot, job, missed)
 
 
 def _locate(session: Session, portal_task_id: str, mark: Mark) -> Operation[OneShot]:
@@ -524,7 +542,7 @@ def _locate(session: Session, portal_task_id: str, mark: Mark) -> Operation[OneS
     raise TaskVanished(f"One-shot task {portal_task_id} is no longer on the portal: somebody deleted it.")
 
 
-def _sleep_until_fired(session: Session, shot: OneShot) -> Operation[OneShot]:
+def _sleep_until_fired(session: Session, shot: OneShot, job: Job) -> Operation[OneShot]:
     """Sleep until its minute, but for one last look for whatever else might fire then."""
     if not session.clock.knows_pace and not (yield from _may_have_fired(session, shot)):
         yield from pause(_PAUSE_TO_LEARN_PACE)
@@ -533,19 +551,19 @@ def _sleep_until_fired(session: Session, shot: OneShot) -> Operation[OneShot]:
         # A creation that was under way fires in the minute before, if at all: leave time to notice.
         ahead = EARLY_LOOK if left > 2 * EARLY_LOOK else LAST_LOOK
         yield from _sleep_until(session, shot.fires_at - ahead)
-        looking = _look_for_duplicates(session, shot)
+        looking = _look_for_duplicates(session, shot, job)
         shot = yield from until(float("inf"), looking, request_timeout=_LOOK_SECONDS)
     yield from _sleep_until(session, shot.fires_at + _FIRE_MARGIN)
     return shot
 
 
-def _look_for_duplicates(session: Session, shot: OneShot) -> Operation[OneShot]:
+def _look_for_duplicates(session: Session, shot: OneShot, job: Job) -> Operation[OneShot]:
     shots, _ = yield from _marked(session, shot.mark, shot.portal_task_id)
     try:
         return (yield from _choose(session, shots, shot.mark)) or shot
     except Blocked as blocked:
         log.info("Putting %s off: %s", shot, blocked)
-        return (yield from _arm(session, shot))
+        return (yield from _arm(session, shot, job))
 
 
 def _sleep_until(session: Session, portal_moment: float) -> Operation[None]:
@@ -569,13 +587,13 @@ def _follow(
     raise AssertionError("unreachable: the delays have no end")
 
 
-def _arm_again(session: Session, shot: OneShot, missed: int) -> Operation[OneShot]:
+def _arm_again(session: Session, shot: OneShot, job: Job, missed: int) -> Operation[OneShot]:
     """Arm a one-shot task that did not fire, unless somebody has done so."""
     present = OneShot.read((yield from get_task(session, shot.portal_task_id)))
     if present is not None and present.fires_at > shot.fires_at:
         return present
     log.warning("The portal has missed the fire of %s at %s; arming it again", shot, _iso(shot.fires_at))
-    armed = yield from _correct(session, (yield from _arm(session, shot, missed)))
+    armed = yield from _correct(session, (yield from _arm(session, shot, job, missed)), job)
     if armed.fires_at <= shot.fires_at:
         raise PortalError(0, f"The portal took an update of {shot}, and still shows the old schedule.")
     return armed

@@ -70,12 +70,14 @@ def wait_for_run(
     """
     story = Story()
     delays = growing_delays(session, poll_interval)
-    expected = yield from _first_possible_start(session, which)
+    expected: float | None = None
     while True:
         run = yield from which.look(session)
         story.tell(run)
         if run is not None and criteria.verdict(run) is not Verdict.WAITING:
             return run
+        if expected is None:  # only now: the first answer has told the portal's time
+            expected = yield from _first_possible_start(session, which)
         if run is None and (yield from session.portal_time()) > expected + LATE_RECORD_SECONDS:
             expected = yield from _next_start(session, which)
         early = 0.0 if run is not None else (yield from _seconds_until(session, expected))

@@ -73,7 +73,8 @@ class Rules:
             15; Enterprise allows every minute ("Prepare a notebook for automated execution").
         never_fires: what happens to a schedule that can't fire inside its window. Unknown.
         optional_fields: how optional fields are sent. The samples of the pages differ from one another.
-        hidden_fields: more fields of tasks and runs that are never sent.
+        hidden_fields: more fields that are never sent, such as `task.nextStart`, `run.created` or
+            `list.activeTasksAvailable`.
         notebook_parameters_as_text: `notebookParameters` comes back as JSON text, as in the sample of "Get
             specific task"; otherwise as it was sent.
         task_url_key: the spelling of a web tool's URL in answers. Clients use `taskUrl` and `taskURL`; both
@@ -153,6 +154,9 @@ class Rules:
         for name, kind in _CHOICES.items():
             object.__setattr__(self, name, kind(getattr(self, name)))
         read_zone(self.cron_zone)
+        for name in self.hidden_fields:
+            if not name.startswith(("task.", "run.", "list.")):
+                raise ValueError(f"hidden_fields: {name!r} does not say of what; write task.{name}")
 
 
 _CHOICES = {

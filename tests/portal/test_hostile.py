@@ -63,7 +63,7 @@ OPERATIONS: dict[str, Callable[[Session], Operation[Any]]] = {
     "owner": lambda s: s.owner(),
     "ensure": lambda s: ensure_task(s, DEFINITION, IfExists.UPDATE),
     "start": lambda s: until(SOON, shots.start(s, JOB, MARK)),
-    "one-shot wait": lambda s: until(SOON, shots.wait(s, TASK, MARK, 30)),
+    "one-shot wait": lambda s: until(SOON, shots.wait(s, TASK, JOB, MARK, 30)),
     "finish": lambda s: shots.finish(s, TASK, keep=True),
     "cancel": lambda s: until(SOON, shots.cancel(s, MARK)),
     "watch": lambda s: until(

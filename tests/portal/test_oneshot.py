@@ -50,7 +50,8 @@ def start(world: World, s: Session, mark: Mark = MARK) -> OneShot:
 
 
 def wait(world: World, s: Session, shot: OneShot, seconds: float = HOUR) -> PortalRun:
-    return world(until(world.now + seconds, shots.wait(s, shot.portal_task_id, shot.mark, 30.0)))
+    waiting = shots.wait(s, shot.portal_task_id, job(world), shot.mark, 30.0)
+    return world(until(world.now + seconds, waiting))
 
 
 def executed(world: World) -> int:
@@ -508,7 +509,7 @@ def test_an_earlier_attempt_gives_way(world: World) -> None:
     new = start(world, world.session(), LATER)
     for operation in (
         shots.start(zombie, job(world), MARK),
-        shots.wait(zombie, old.portal_task_id, MARK, 30),
+        shots.wait(zombie, old.portal_task_id, job(world), MARK, 30),
     ):
         with pytest.raises((Superseded, TaskVanished)):
             world(operation)
@@ -559,6 +560,30 @@ def test_a_least_interval_of_a_quarter_of_an_hour(zone: str) -> None:
 
 
 # --- missed fires ------------------------------------------------------------------------------------
+
+
+FORGETFUL: dict[str, Any] = {
+    "update_keeps_omitted": False,
+    "hidden_fields": frozenset({"task.parameters", "task.taskUrl"}),
+}
+TOOL = "https://gis.example.com/server/rest/services/Tools/GPServer/Buffer"
+
+
+@pytest.mark.parametrize("why", ["another zone", "a missed fire"])
+def test_what_is_armed_again_runs_with_its_own_parameters(why: str) -> None:
+    """Though the portal does not tell them, and forgets what an update leaves out."""
+    world = World(cron_zone="+02:00" if why == "another zone" else "UTC", **FORGETFUL)
+    s = world.session(unreachable_timeout=3000)
+    tool = job(world, task_type="GPService", task_url=TOOL)
+    shot = world(shots.start(s, tool, MARK))
+    if why == "a missed fire":
+        world.portal.down(shot.fires_at - 5, shot.fires_at + 30)
+    waiting = shots.wait(s, shot.portal_task_id, tool, MARK, 30.0)
+    assert world(until(world.now + HOUR, waiting)).status == "succeeded"
+    [fired] = world.portal.fired
+    assert fired.parameters == tool.parameters
+    assert world.portal.tasks[shot.portal_task_id].definition.task_url == TOOL
+    assert world.portal.count("updateTask") >= 1
 
 
 @pytest.mark.parametrize("rule", ["skip", "catch_up"])

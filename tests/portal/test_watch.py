@@ -236,6 +236,14 @@ def test_records_that_appear_late(world: World) -> None:
     assert run.created == at(NOON + 12 * HOUR + 100)
 
 
+@pytest.mark.parametrize("ahead", [-HOUR, HOUR])
+def test_a_clock_that_is_off_makes_nobody_wait_longer(ahead: float) -> None:
+    world = World(ahead=ahead)
+    task_id = scheduled(world, world.session(), "40 * * * *")
+    world(wait(world.session(), WhichRun(task_id, newer_than=at(NOON + ahead))))
+    assert world.now < NOON + 40 * 60 + 90
+
+
 def test_a_schedule_that_is_changed_meanwhile_is_noticed(world: World) -> None:
     s = world.session()
     task_id = scheduled(world, s, "0 0 * * *")

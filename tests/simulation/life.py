@@ -1,4 +1,8 @@
-"""The life of one Airflow task instance, as the scheduler, worker and triggerer play it."""
+"""The life of one Airflow task instance, as the scheduler, worker and triggerer play it.
+
+What runs in it are the provider's own operator, sensor and triggers; only their hook is another, which has the
+world in place of the network.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +10,20 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from types import SimpleNamespace
 from typing import Any
 
 from airflow.sdk.bases.operator import ExecutorSafeguard
-from airflow.sdk.exceptions import TaskDeferred
+from airflow.sdk.exceptions import AirflowSensorTimeout, TaskDeferralTimeout, TaskDeferred
 
 from airflow_provider_arcgis_tasks.hooks import ArcGISTasksHook
 from airflow_provider_arcgis_tasks.operators import ArcGISTriggerTaskOperator
 from airflow_provider_arcgis_tasks.portal import oneshot
-from airflow_provider_arcgis_tasks.portal.effects import DeadlinePassed
+from airflow_provider_arcgis_tasks.portal.effects import DeadlinePassed, Pause
 from airflow_provider_arcgis_tasks.portal.errors import ArcGISTasksError
 from airflow_provider_arcgis_tasks.portal.oneshot import Mark
+from airflow_provider_arcgis_tasks.sensors import ArcGISTaskRunSensor
 from airflow_provider_arcgis_tasks.transport import perform
 from tests.simulation.world import Actor, World
 
@@ -31,6 +36,7 @@ TRIGGER_RESTART = 8.0
 RESUME = 2.0
 TIMEOUT = 1800.0
 AFTER_DEADLINE = 400.0
+PARAMETERS = {"region": "north"}
 
 
 class SimulatedHook(ArcGISTasksHook):
@@ -55,29 +61,59 @@ class SimulatedOperator(ArcGISTriggerTaskOperator):
 
     @contextmanager
     def _hook(self) -> Iterator[ArcGISTasksHook]:
-        hook = SimulatedHook()
-        hook.world = self.world
-        yield hook
+        yield hook_of(self.world)
 
 
-_operators: dict[tuple[bool, str], SimulatedOperator] = {}
+class SimulatedSensor(ArcGISTaskRunSensor):
+    """The sensor, likewise; while it pokes, it pauses in the world's time."""
+
+    world: World
+    _mark = None
+
+    def execute(self, context: Any) -> Any:
+        if self.deferrable:
+            return super().execute(context)
+        ends = self.world.now + self.timeout
+        while not (told := self.poke(context)).is_done:
+            if self.world.now > ends:
+                raise AirflowSensorTimeout
+            self.world.handle(Pause(self.poke_interval))
+        return told.xcom_value
+
+    @contextmanager
+    def _hook(self) -> Iterator[ArcGISTasksHook]:
+        yield hook_of(self.world)
 
 
-def operator(world: World, *, deferrable: bool, keep: str) -> SimulatedOperator:
+def hook_of(world: World) -> SimulatedHook:
+    hook = SimulatedHook()
+    hook.world = world
+    return hook
+
+
+@cache
+def operator(*, deferrable: bool, keep: str) -> SimulatedOperator:
     """Making an operator takes longer than playing a schedule, so they are used again."""
-    key = (deferrable, keep)
-    if key not in _operators:
-        _operators[key] = SimulatedOperator(
-            task_id=f"go_{deferrable}_{keep}",
-            item_id=world.item,
-            deferrable=deferrable,
-            timeout=TIMEOUT,
-            keep_task=keep,  # type: ignore[arg-type]
-            poll_interval=30,
-        )
-    made = _operators[key]
-    made.world, made.item_id, made._mark = world, world.item, None
-    return made
+    return SimulatedOperator(
+        task_id=f"go_{deferrable}_{keep}",
+        item_id="0" * 32,
+        parameters=PARAMETERS,
+        deferrable=deferrable,
+        timeout=TIMEOUT,
+        keep_task=keep,  # type: ignore[arg-type]
+        poll_interval=30,
+    )
+
+
+@cache
+def sensor(*, deferrable: bool) -> SimulatedSensor:
+    return SimulatedSensor(
+        task_id=f"wait_{deferrable}",
+        portal_task_id="0" * 32,
+        deferrable=deferrable,
+        timeout=TIMEOUT,
+        poke_interval=30,
+    )
 
 
 class Life:
@@ -86,14 +122,14 @@ class Life:
     def __init__(
         self,
         world: World,
+        operator: SimulatedOperator | SimulatedSensor,
         *,
-        deferrable: bool,
         retries: int = 3,
-        keep: str = "never",
         second_triggerer: bool = False,
     ) -> None:
         self.world = world
-        self.operator = operator(world, deferrable=deferrable, keep=keep)
+        self.operator = operator
+        self.operator.world, self.operator._mark = world, None
         self.retries = retries
         self.max_tries = retries
         self.try_number = 0
@@ -102,6 +138,7 @@ class Life:
         self.problem: BaseException | None = None
         self.second_triggerer = second_triggerer
         self.started = world.now
+        self.cleared: float | None = None
         self._actor: Actor | None = None
         self._trigger: Any = None
         self._epoch = 0
@@ -158,7 +195,8 @@ class Life:
         self._check_time()
         self.problem = problem
         self.world.tell(f"try {self.try_number} failed: {type(problem).__name__}: {str(problem)[:100]}")
-        if self.try_number <= self.max_tries:
+        timed_out = isinstance(problem, AirflowSensorTimeout | TaskDeferralTimeout)
+        if self.try_number <= self.max_tries and not timed_out:
             self.state = "up_for_retry"
             self._later(RETRY_DELAY, self.start_try)
         else:
@@ -237,6 +275,7 @@ class Life:
         self.world.tell(f"a user clears the task ({self.state})")
         if self.state != "running":
             self.max_tries = self.try_number + self.retries
+            self.cleared = self.world.now
         if was_deferred and kill_first:
             self._on_kill(0.5)
         self.state = "scheduled"

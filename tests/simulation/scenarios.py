@@ -5,12 +5,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cache
 
+from airflow_provider_arcgis_tasks.portal import PortalTask
 from airflow_provider_arcgis_tasks.portal.errors import RunFailed
 from airflow_provider_arcgis_tasks.portal.oneshot import OneShot
 from airflow_provider_arcgis_tasks.sandbox import Rules
-from tests.simulation.life import GONE, TIMEOUT, Life
-from tests.simulation.world import Fault, World
+from airflow_provider_arcgis_tasks.sandbox.records import Fired
+from tests.simulation.life import GONE, PARAMETERS, TIMEOUT, Life, operator, sensor
+from tests.simulation.world import START, Fault, World
 
 
 @dataclass(frozen=True)
@@ -30,25 +34,20 @@ class Scenario:
     retries: int = 3
     runs: int = 1
     """Portal runs that the scenario makes if no fault adds a reason."""
+    senses: bool = False
+    """Whether it is the sensor that is played, on a portal task of the user's that fires in six minutes."""
 
     def play(self, faults: Mapping[int, Fault] | None = None, seed: int = 0) -> World:
         """Play it with these faults; raises `Surprise` if a guarantee is broken."""
         world = World(rules=self.rules, faults=faults, clock_error=self.clock_error, seed=seed)
         world.portal.plan(world.item, outcome=self.outcome, duration=self.duration, result="told")
-        others = _users_own_tasks(world)
+        users_task = _users_own_task(world, "33 * * * ?" if self.senses else "0 3 1 1 ?")
         if self.down:
             begin, end = self.down
             portal_now = world.now + self.clock_error
             world.portal.down(portal_now + begin, portal_now + end)
-        life = Life(
-            world,
-            deferrable=self.deferrable,
-            retries=self.retries,
-            keep=self.keep,
-            second_triggerer=self.second_triggerer,
-        )
-        guard = _OneAtATime(world)
-        world.checks += [guard, others]
+        life = self._life(world, users_task)
+        world.checks += [_OneAtATime(world), _Untouched(world, users_task)]
         world.at(0, life.start_try)
         for when, what in self.happens:
             world.at(when, _ACTIONS[what](life))
@@ -56,17 +55,23 @@ class Scenario:
         self._judge(world, life)
         return world
 
+    def _life(self, world: World, users_task: str) -> Life:
+        if not self.senses:
+            triggers = operator(deferrable=self.deferrable, keep=self.keep)
+            triggers.item_id = world.item
+            return Life(world, triggers, retries=self.retries, second_triggerer=self.second_triggerer)
+        senses = sensor(deferrable=self.deferrable)
+        senses.portal_task_id = users_task
+        senses.newer_than = datetime.fromtimestamp(START + self.clock_error, UTC)
+        return Life(world, senses, retries=self.retries, second_triggerer=self.second_triggerer)
+
     def _judge(self, world: World, life: Life) -> None:
-        runs = {run.run_id: run for run in world.portal.fired if OneShot.read(_titled(run))}
-        if life.state == "success":
-            told = life.result
-            truth = runs.get(told["portal_run_id"])
-            if truth is None or truth.outcome != "succeeded" or told["result"] != truth.result:
-                world.fail("G2", f"reported {told}, the portal says {truth}")
-        elif isinstance(life.problem, RunFailed):
-            truth = runs.get(life.problem.run.id)
-            if truth is None or truth.outcome == "succeeded":
-                world.fail("G2", f"reported failed, the portal says {truth}")
+        runs = {run.run_id: run for run in world.portal.fired if self.senses or _is_ours(run)}
+        self._judge_verdict(world, life, runs)
+        if self.senses:
+            if any(_is_ours(run) for run in world.portal.fired):
+                world.fail("G1", "a sensor has started something")
+            return
         self._judge_count(world, life, len(runs))
         world.let_pass(2 * TIMEOUT)
         if str(life.problem) == GONE and life.state == "failed":
@@ -74,11 +79,25 @@ class Scenario:
         killed_under_way = any(fault is Fault.LATE for fault in world.faults.values()) and self.happens
         if killed_under_way:
             return  # a createTask that the portal carries out after the kill can't be seen by the kill
-        left = [task.definition.title for task in world.portal.tasks.values() if task.active and _ours(task)]
+        titles = [task.definition.title for task in world.portal.tasks.values() if task.active]
+        left = [title for title in titles if _has_mark(title)]
         if left:
             world.fail("G4", f"still active on the portal: {left}")
-        if len({run.run_id for run in world.portal.fired if OneShot.read(_titled(run))}) != len(runs):
+        if len({run.run_id for run in world.portal.fired if _is_ours(run)}) != len(runs):
             world.fail("G4", "a one-shot task fired after the end")
+
+    def _judge_verdict(self, world: World, life: Life, runs: Mapping[str, Fired]) -> None:
+        if life.state == "success":
+            told = life.result
+            truth = runs.get(told["portal_run_id"])
+            if truth is None or truth.outcome != "succeeded" or told["result"] != truth.result:
+                world.fail("G2", f"reported {told}, the portal says {truth}")
+            elif life.cleared is not None and truth.start < life.cleared + self.clock_error:
+                world.fail("G6", "cleared, and then told of the run from before")
+        elif isinstance(life.problem, RunFailed):
+            truth = runs.get(life.problem.run.id)
+            if truth is None or truth.outcome == "succeeded":
+                world.fail("G2", f"reported failed, the portal says {truth}")
 
     def _judge_count(self, world: World, life: Life, runs: int) -> None:
         ended_by_user = any(what == "mark_failed" for _, what in self.happens)
@@ -102,7 +121,7 @@ def _two_one_after_the_other(faults: Mapping[int, Fault]) -> int:
 
 
 class _OneAtATime:
-    """G1: looked at after every step."""
+    """G1: looked at after every step. And what runs is what was asked for."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -113,14 +132,31 @@ class _OneAtATime:
         if len(fired) == self.seen:
             return
         self.seen = len(fired)
-        ours = sorted((run.start, run.end) for run in fired if OneShot.read(_titled(run)))
+        ours = sorted((run.start, run.end) for run in fired if _is_ours(run))
+        if _is_ours(fired[-1]) and fired[-1].inputs != PARAMETERS:
+            self.world.fail("G2", f"it ran with {fired[-1].inputs}")
         for (_, end), (start, _) in itertools.pairwise(ours):
             if start < end:
                 self.world.fail("G1", "two portal runs of one task instance at the same time")
 
 
-def _users_own_tasks(world: World) -> Callable[[], None]:
+class _Untouched:
     """G5: a user's own schedule of the same item is there all the time, and stays as it is."""
+
+    def __init__(self, world: World, portal_task_id: str) -> None:
+        self.world = world
+        self.task = world.portal.tasks[portal_task_id]
+        self.definition = self.task.definition
+
+    def __call__(self) -> None:
+        if self.task.definition != self.definition or self.task.id not in self.world.portal._scheduler.tasks:
+            self.world.fail("G5", "the user's own portal task was changed")
+        if not self.task.active:
+            self.world.fail("G5", "the user's own portal task was disabled")
+
+
+def _users_own_task(world: World, schedule: str) -> str:
+    """Create it; `schedule`: the portal's five fields."""
     portal = world.portal
     token = portal.issue_token(portal.username, minutes=60 * 24)
     form = {
@@ -128,36 +164,22 @@ def _users_own_tasks(world: World) -> Callable[[], None]:
         "title": "Nightly",
         "type": "ExecuteNotebook",
         "itemId": world.item,
-        "minute": "0",
-        "hour": "3",
-        "dayOfMonth": "1",
-        "month": "1",
-        "dayOfWeek": "?",
         "maxOccurrences": "7",
+        **dict(zip(("minute", "hour", "dayOfMonth", "month", "dayOfWeek"), schedule.split(), strict=True)),
     }
     path = f"/portal/sharing/rest/community/users/{portal.username}/tasks/createTask"
     portal.handle("POST", path, form, {"X-Esri-Authorization": f"Bearer {token}"})
-    [mine] = portal.tasks.values()
-    definition, active = mine.definition, mine.active
-
-    def check() -> None:
-        if mine.definition != definition or mine.active != active or mine.id not in portal._scheduler.tasks:
-            world.fail("G5", "the user's own portal task was changed")
-
-    return check
+    [portal_task_id] = portal.tasks
+    return portal_task_id
 
 
-def _titled(run: object) -> object:
-    """What `OneShot.read` needs of a run of the past."""
-    from airflow_provider_arcgis_tasks.portal.models import PortalTask
-
-    return PortalTask(id=run.task_id, type=run.type, title=run.title)  # type: ignore[attr-defined]
+def _is_ours(run: Fired) -> bool:
+    return _has_mark(run.title)
 
 
-def _ours(task: object) -> bool:
-    from airflow_provider_arcgis_tasks.portal.models import PortalTask
-
-    return OneShot.read(PortalTask(id=task.id, type="", title=task.definition.title)) is not None  # type: ignore[attr-defined]
+@cache
+def _has_mark(title: str | None) -> bool:
+    return OneShot.read(PortalTask(id="0" * 32, type="", title=title)) is not None
 
 
 _ACTIONS: Mapping[str, Callable[[Life], Callable[[], None]]] = {
@@ -183,6 +205,9 @@ ODD_PORTALS = [
         "runs show late": {"rules": Rules(run_record_delay=100.0)},
         "list lags": {"rules": Rules(list_lag=20.0)},
         "optional fields absent": {"rules": Rules(optional_fields="absent")},
+        "forgetful, and cron is read in Tokyo": {
+            "rules": Rules(optional_fields="absent", update_keeps_omitted=False, cron_zone="Asia/Tokyo")
+        },
         "strict, null fields": {
             "rules": Rules(optional_fields="null", strict_quartz=True, never_fires="refuse")
         },
@@ -202,6 +227,17 @@ USERS_ACT = [
         (150.0, "clear", 2),
         (20.0, "clear, old trigger first", 1),
         (150.0, "clear, old trigger first", 2),
+        (400.0, "clear", 2),
     ]
 ]
-ALL = [*PLAIN, *FAILING, *ODD_PORTALS, *USERS_ACT]
+SENSING = [
+    Scenario(f"sensor, {mode}{name}", deferrable=deferrable, senses=True, **change)  # type: ignore[arg-type]
+    for mode, deferrable in [("poking", False), ("deferred", True)]
+    for name, change in {
+        "": {},
+        ", the run fails": {"outcome": "failed"},
+        ", runs show late": {"rules": Rules(run_record_delay=100.0, runs_order="shuffled")},
+        ", portal an hour behind": {"clock_error": -3600.0},
+    }.items()
+]
+ALL = [*PLAIN, *FAILING, *ODD_PORTALS, *USERS_ACT, *SENSING]

@@ -231,7 +231,7 @@ def test_one_shot_from_beginning_to_end(kind: Kind) -> None:
         with Drive(kind, settings.http) as drive:
             drive._shortcut = lambda effect: None  # type: ignore[method-assign]  # in real time
             shot = drive(shots.start(session, job, mark))
-            run = drive(shots.wait(session, shot.portal_task_id, mark, 5))
+            run = drive(shots.wait(session, shot.portal_task_id, job, mark, 5))
             drive(shots.finish(session, shot.portal_task_id, keep=False))
         assert (run.status, json.loads(run.result or "")) == ("succeeded", {"got": {"a": "ü"}})
         assert len(sandbox.portal.fired) == 1
