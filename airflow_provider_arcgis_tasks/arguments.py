@@ -37,9 +37,12 @@ def whole_number(name: str, value: int | str | None) -> int | None:
     if value is None or value == "":
         return None
     try:
-        return int(value)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name}: {value!r} is not a whole number") from None
+        number = int(value)
+    except (TypeError, ValueError, OverflowError):
+        number = None
+    if number is None or (not isinstance(value, str) and number != value):
+        raise ValueError(f"{name}: {value!r} is not a whole number")
+    return number
 
 
 def moment(name: str, value: datetime | str | None) -> datetime | None:

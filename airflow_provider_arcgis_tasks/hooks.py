@@ -56,6 +56,8 @@ class ArcGISTasksHook(BaseHook):
 
     def __init__(self, arcgis_conn_id: str = default_conn_name, owner: str | None = None) -> None:
         super().__init__()
+        if not isinstance(arcgis_conn_id, str) or not arcgis_conn_id.strip():
+            raise ValueError(f"arcgis_conn_id: {arcgis_conn_id!r} is not the name of a connection")
         self.arcgis_conn_id = arcgis_conn_id
         self.owner = owner
         self._own: tuple[Session, SyncTransport] | None = None

@@ -28,6 +28,7 @@ from airflow_provider_arcgis_tasks.portal.errors import (
     ArcGISTasksError,
     NotFound,
     RunFailed,
+    SignInRefused,
     Superseded,
     WaitTimeout,
 )
@@ -36,6 +37,8 @@ from airflow_provider_arcgis_tasks.portal.models import (
     RunStatus,
     TaskDefinition,
     TaskType,
+    check_parameters,
+    check_text,
 )
 from airflow_provider_arcgis_tasks.portal.oneshot import Blocked, Job, Keep, Mark, OneShot
 from airflow_provider_arcgis_tasks.portal.schedules import IfExists, ensure_task
@@ -405,7 +408,7 @@ class ArcGISTriggerTaskOperator(PortalOperator):
             if self.deferrable:
                 self._defer_to_run(shot, job, wait)
             waiting = oneshot.wait(hook.session, shot.portal_task_id, job, wait.mark, wait.poll_interval)
-            return self._conclude(hook, hook.run(until(wait.deadline, waiting)))
+            return self._conclude(hook, hook.run(until(wait.deadline, waiting)), wait.mark)
 
     def start_when_free(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
         """Go on after the triggerer's wait for a free slot."""
@@ -418,7 +421,7 @@ class ArcGISTriggerTaskOperator(PortalOperator):
         """Go on after the triggerer's wait for the run."""
         wait = self._begin(context)
         with self._hook() as hook, self._cleaning_up(hook, wait):
-            return self._conclude(hook, run_told_by(check_event(event, "run")))
+            return self._conclude(hook, run_told_by(check_event(event, "run")), wait.mark)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Clean up as well when Airflow itself ends the deferral."""
@@ -466,15 +469,15 @@ class ArcGISTriggerTaskOperator(PortalOperator):
         return shot
 
     def _job(self, hook: ArcGISTasksHook, context: Context) -> Job:
-        if (
-            bool(self.item_id) == bool(self.portal_task_id)
-            and self.portal_task_type != TaskType.EXECUTE_REPORT
-        ):
+        task_type = TaskType(self.portal_task_type)
+        if bool(self.item_id) == bool(self.portal_task_id) and task_type is not TaskType.EXECUTE_REPORT:
             raise ValueError("item_id, portal_task_id: give one of them: what to run, or whose job to run")
         if self.portal_task_id:
+            check_text("title", self.title or "")
+            check_parameters(self.parameters)
             return Job.like(hook.get_task(self.portal_task_id), self.title, self.parameters)
         return Job(
-            task_type=self.portal_task_type,
+            task_type=task_type,
             item_id=self.item_id or None,
             title=self.title or _default_title(context),
             parameters=self.parameters,
@@ -507,9 +510,9 @@ class ArcGISTriggerTaskOperator(PortalOperator):
             "deadline": wait.deadline,
         }
 
-    def _conclude(self, hook: ArcGISTasksHook, run: PortalRun) -> dict[str, Any]:
+    def _conclude(self, hook: ArcGISTasksHook, run: PortalRun, mark: Mark) -> dict[str, Any]:
         """Clean up after a finished run, and say how it went."""
-        hook.run(oneshot.conclude(hook.session, run, Keep(self.keep_task)))
+        hook.run(oneshot.conclude(hook.session, run, mark, Keep(self.keep_task)))
         self.log.info("%s", describe(run))
         return returned(run)
 
@@ -523,8 +526,8 @@ class ArcGISTriggerTaskOperator(PortalOperator):
             raise WaitTimeout(
                 f"The portal run had not finished when the time for it was over (timeout: {self.timeout})."
             ) from None
-        except (RunFailed, Superseded):
-            raise
+        except (RunFailed, Superseded, SignInRefused):
+            raise  # nothing to clean up, or nobody who could: a refused password is not tried again
         except ArcGISTasksError:
             if wait.is_last_try:
                 hook.run(oneshot.give_up(hook.session, wait.mark))

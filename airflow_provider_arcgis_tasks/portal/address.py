@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 _PAGES_BELOW_A_PORTAL = frozenset({"home", "sharing", "rest", "portaladmin", "apps", "login"})
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -53,7 +53,7 @@ class PortalAddress:
 
     def item_page(self, item_id: str) -> str:
         """The page of an item, for people."""
-        return f"{self.base}/home/item.html?id={item_id}"
+        return f"{self.base}/home/item.html?id={quote(item_id, safe='')}"
 
     def __str__(self) -> str:
         return self.base

@@ -89,10 +89,15 @@ class Token:
         so. Renewal comes five minutes before the end, or after four fifths of a short life.
         """
         value = body.get("token") or body.get("access_token")
-        if not isinstance(value, str) or not value:
-            raise PortalError(0, "The portal's answer to the sign-in holds no token.")
+        if not isinstance(value, str) or not fits_header(value):
+            raise PortalError(0, "The portal's answer to the sign-in holds no usable token.")
         lifetime = clock.local_seconds(_lifetime(body, clock.time(now)))
         return cls(value, now + max(lifetime - min(_LEAD_SECONDS, lifetime / 5), _SHORTEST_USE_SECONDS))
+
+
+def fits_header(value: str) -> bool:
+    """Whether text can be sent in a header as it is: visible ASCII, no blanks, no line breaks."""
+    return bool(value) and value.isascii() and value.isprintable() and " " not in value
 
 
 def _lifetime(body: JSON, portal_time: float) -> float:

@@ -7,7 +7,7 @@ comes in the body of an answer whose HTTP status is 200.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from email.utils import parsedate_to_datetime
 from math import isfinite
 from typing import Any, TypeAlias
@@ -53,20 +53,21 @@ class TokenRefused(Exception):
         self.error = error
 
 
-def read(response: Response) -> JSON:
+def read(response: Response, secrets: Iterable[str] = ()) -> JSON:
     """The JSON object of an answer.
 
-    Raises `NoAnswer`, `TokenRefused`, or a `PortalError` of the fitting kind.
+    Raises `NoAnswer`, `TokenRefused`, or a `PortalError` of the fitting kind, whose texts show none of the
+    `secrets` and are not long, whatever the portal says.
     """
     if response.status == 429:
         raise NoAnswer(
             "the portal asks to slow down (HTTP 429)", acted=False, retry_after=_retry_after(response)
         )
     if 300 <= response.status < 400:
-        place = response.headers.get("location", "elsewhere")
-        raise NoAnswer(f"the portal redirects to {place.split('?')[0]}", acted=False, misdirected=True)
+        place = _fit_to_tell(response.headers.get("location", "elsewhere").split("?")[0], secrets)
+        raise NoAnswer(f"the portal redirects to {place}", acted=False, misdirected=True)
     body = _json(response)
-    error = _error(body, response.status) if isinstance(body, dict) else None
+    error = _error(body, response.status, secrets) if isinstance(body, dict) else None
     if error is None and isinstance(body, dict) and body and response.status < 400:
         return body
     if error is not None and error.code in _TOKEN_CODES:
@@ -98,7 +99,30 @@ def _json(response: Response) -> Any:
         return None
 
 
-def _error(body: Mapping[str, Any], status: int) -> PortalError | None:
+def _error(body: Mapping[str, Any], status: int, secrets: Iterable[str]) -> PortalError | None:
+    told = _told_error(body, status)
+    if told is None:
+        return None
+    return type(told)(
+        told.code,
+        _fit_to_tell(told.message, secrets),
+        message_code=told.message_code and _fit_to_tell(told.message_code, secrets),
+        details=[_fit_to_tell(detail, secrets) for detail in told.details[:_MOST_DETAILS]],
+        advice=told.advice,
+    )
+
+
+def _fit_to_tell(text: str, secrets: Iterable[str]) -> str:
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}..."
+
+
+_LONGEST_TEXT = 1000
+_MOST_DETAILS = 10
+
+
+def _told_error(body: Mapping[str, Any], status: int) -> PortalError | None:
     nested = body.get("error")
     if isinstance(nested, Mapping):
         return _make(

@@ -24,6 +24,9 @@ class PortalError(ArcGISTasksError):
     `advice` is ours. All of them are in the text.
     """
 
+    may_have_acted = False
+    """The same request was sent before and got no answer, so the portal may have carried it out then."""
+
     def __init__(
         self,
         code: int,

@@ -171,7 +171,7 @@ class TaskPage:
         tasks = body.get("tasks")
         next_start = _integer(body.get("nextStart"))
         return cls(
-            tasks=tuple(PortalTask.from_wire(task) for task in _objects(tasks)),
+            tasks=tuple(PortalTask.from_wire(task) for task in objects(tasks)),
             total=_integer(body.get("total")),
             next_start=-1 if next_start is None else next_start,
             free_slots=_integer(body.get("activeTasksAvailable")),
@@ -210,10 +210,10 @@ class TaskDefinition:
     def __post_init__(self) -> None:
         """Check every field."""
         object.__setattr__(self, "task_type", TaskType(self.task_type))
-        for name in ("schedule", "title", "task_url"):
-            value = getattr(self, name)
-            if not isinstance(value, str) and (value is not None or name == "schedule"):
-                raise ValueError(f"{name}: {value!r} is not text")
+        check_text("schedule", self.schedule)
+        for name in ("title", "task_url"):
+            if getattr(self, name) is not None:
+                check_text(name, getattr(self, name))
         to_portal(self.schedule)
         self._check_item()
         self._check_parameters()
@@ -233,10 +233,7 @@ class TaskDefinition:
             raise ValueError(f"item_id: {self.task_type} needs the id of the portal item that it runs")
 
     def _check_parameters(self) -> None:
-        if self.parameters is not None and not isinstance(self.parameters, Mapping):
-            raise ValueError(
-                f"parameters: {type(self.parameters).__name__} is not a mapping; write a dict by name"
-            )
+        check_parameters(self.parameters)
         needed = _REQUIRED_PARAMETERS.get(TaskType(self.task_type), ())
         missing = [name for name in needed if name not in (self.parameters or {})]
         if missing:
@@ -244,7 +241,6 @@ class TaskDefinition:
                 f"parameters: {self.task_type} needs {', '.join(map(repr, missing))}; "
                 f"write parameters={{{', '.join(f'{name!r}: ...' for name in needed)}}}"
             )
-        json_text(self.parameters)
 
     def _check_task_url(self) -> None:
         if self.task_type == TaskType.GP_SERVICE:
@@ -282,20 +278,45 @@ def check_id(name: str, value: object) -> str:
         and 0 < len(value) <= 128
         and value.isascii()
         and value.replace("-", "").replace("_", "").isalnum()
+        and value.lower() not in _NOTHING
     ):
         return value
-    shown = repr(value) if len(repr(value)) <= 80 else f"{repr(value)[:80]}..."
     raise ValueError(
-        f"{name}: {shown} is not a portal id; write one such as '029b61ca770e428d9468a2a55f40b9fb'"
+        f"{name}: {_shown(value)} is not a portal id; write one such as '029b61ca770e428d9468a2a55f40b9fb'"
     )
+
+
+_NOTHING = frozenset({"none", "null", "nan", "undefined"})
+"""What templates make of nothing."""
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}..."
 
 
 def check_user_name(name: str, value: object) -> str:
     """Return `value` if it can be a user name of a portal; else raise `ValueError` that names the field."""
     usable = isinstance(value, str) and value.strip() and value not in (".", "..") and encodable(value)
     if not usable:
-        raise ValueError(f"{name}: {value!r} is not the name of a portal user")
+        raise ValueError(f"{name}: {_shown(value)} is not the name of a portal user")
     return str(value)
+
+
+def check_text(name: str, value: object) -> str:
+    """Return `value` if it is text that can be sent; else raise `ValueError` that names the field."""
+    if not isinstance(value, str):
+        raise ValueError(f"{name}: {_shown(value)} is not text")  # noqa: TRY004 - as for any other value
+    if not encodable(value):
+        raise ValueError(f"{name}: {_shown(value)} holds half a character, which can't be sent")
+    return value
+
+
+def check_parameters(value: object) -> None:
+    """Raise `ValueError` if `value` is neither a mapping that JSON can hold, nor None for no parameters."""
+    if value is not None and not isinstance(value, Mapping):
+        raise ValueError(f"parameters: {_shown(value)} is not a mapping; write a dict by name")
+    json_text(value)
 
 
 def encodable(text: str) -> bool:
@@ -409,5 +430,14 @@ def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _objects(value: object) -> list[Mapping[str, Any]]:
-    return [entry for entry in value if isinstance(entry, Mapping)] if isinstance(value, list) else []
+def objects(value: object) -> list[Mapping[str, Any]]:
+    """The objects in a list of the portal's. Raises `ValueError` for more than any portal would send."""
+    if not isinstance(value, list):
+        return []
+    if len(value) > _MOST_ENTRIES:
+        raise ValueError(f"there are {len(value)} entries in one list")
+    return [entry for entry in value if isinstance(entry, Mapping)]
+
+
+_MOST_ENTRIES = 10_000
+"""So many at once, though 100 were asked for; reading millions would hold up a triggerer."""

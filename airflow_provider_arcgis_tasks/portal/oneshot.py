@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -64,10 +65,9 @@ log = logging.getLogger(__name__)
 
 # Seconds on the portal's clock.
 LAST_LOOK = 10.0
-"""So long before the fire, duplicates are looked for once more."""
-EARLY_LOOK = 45.0
-"""And also so long before, if it is far ahead."""
+"""So long before each minute until the fire, duplicates are looked for once more."""
 _FIRE_MARGIN = 2.0
+_JUST_LOOKED = 5.0
 
 # Seconds on ours.
 _PAUSE_BEFORE_LOOKING_AGAIN = 2.0
@@ -253,18 +253,22 @@ def start(session: Session, job: Job, mark: Mark, keep: Keep = Keep.NEVER) -> Op
 
     At most one task with the mark is left when this returns, whoever else does the same at the same time.
     A run of it that has failed meanwhile does not count: the job is then run again, and `keep` says what
-    becomes of the failed one's task. Raises `Blocked` while
-    no slot is free or a run from before a clear is going on, `Superseded`, or what `createTask` raises.
+    becomes of the failed one's task. Raises `Blocked` while no slot is free or a run from before a clear is
+    going on, `Superseded`, or what `createTask` raises.
     """
     created: str | None = None
     under_way: float | None = None
     looks_left = 0
     while True:
         shots, free_slots = yield from _marked(session, mark, created)
-        shot = yield from _choose(session, shots, mark)
+        shot = yield from _choose_or_put_off(session, shots, mark)
         if shot is not None and not (yield from _failed_before(session, shot, keep)):
-            return (yield from _correct(session, shot, job))
-        if looks_left:
+            if created is not None or under_way is None or shot.fires_at >= under_way:
+                return (yield from _correct(session, shot, job))
+            # The creation that was not answered may still come, and would fire while this one runs.
+            yield from _sleep_until(session, under_way - LAST_LOOK)
+            under_way = None
+        elif looks_left:
             looks_left -= 1
             yield from pause(_PAUSE_BEFORE_LOOKING_AGAIN)
         elif free_slots is not None and free_slots <= 0:
@@ -297,7 +301,7 @@ def until_startable(session: Session, mark: Mark, poll_interval: float) -> Opera
         yield from pause(jittered(session, poll_interval))
         shots, free_slots = yield from _marked(session, mark)
         try:
-            yield from _choose(session, shots, mark)
+            yield from _choose_or_put_off(session, shots, mark)
         except Blocked as blocked:
             log.debug("Still blocked: %s", blocked)
             continue
@@ -387,6 +391,17 @@ def _choose(session: Session, shots: Iterable[OneShot], mark: Mark) -> Operation
     return ours[0] if ours else None
 
 
+def _choose_or_put_off(session: Session, shots: Iterable[OneShot], mark: Mark) -> Operation[OneShot | None]:
+    """As `_choose`; while it is blocked, nothing of ours is left that could fire."""
+    try:
+        return (yield from _choose(session, shots, mark))
+    except Blocked:
+        for shot in shots:
+            if shot.mark == mark and not (yield from _may_have_fired(session, shot)):
+                yield from delete_task(session, shot.portal_task_id)
+        raise
+
+
 def _age(shot: OneShot) -> tuple[float, str]:
     return shot.created, shot.portal_task_id
 
@@ -413,7 +428,7 @@ def _failed_before(session: Session, shot: OneShot, keep: Keep) -> Operation[boo
     if run is None or Criteria().verdict(run) is not Verdict.FAILED:
         return False
     log.warning("An earlier attempt's run has failed; running again. %s", describe(run))
-    yield from finish(session, shot.portal_task_id, keep=keep is not Keep.NEVER)
+    yield from finish(session, shot.portal_task_id, mark=shot.mark, keep=keep is not Keep.NEVER)
     return True
 
 
@@ -466,11 +481,13 @@ def _correct(session: Session, shot: OneShot, job: Job) -> Operation[OneShot]:
             if session.cron_zone.offset is None
             else f"Its zone is {session.cron_zone.offset / 3600:+g} h",
         )
+        wrong = shot
         try:
             shot = yield from _arm(session, shot, job)
         except InvalidRequest as refusal:
             session.cron_zone = zone
             log.warning("The portal does not take the corrected schedule; leaving it as it was. %s", refusal)
+        if shot is wrong:
             return shot
     return shot
 
@@ -478,12 +495,15 @@ def _correct(session: Session, shot: OneShot, job: Job) -> Operation[OneShot]:
 def _arm(session: Session, shot: OneShot, job: Job, missed: int = 0) -> Operation[OneShot]:
     """Set the one-shot task to fire at one of the next minutes. Raises `TaskVanished` if it is unmarked.
 
-    The whole job is sent again: a portal may forget what an update leaves out, and not tell what it has.
+    One that may have fired is left as it is, unless it is known to have `missed` its fires. The whole job is
+    sent again: a portal may forget what an update leaves out, and not tell what it has.
     """
     _check_still_ours(session)
     task = yield from get_task(session, shot.portal_task_id)
     if OneShot.read(task) is None:
         raise TaskVanished(f"{shot} has lost its mark: somebody has renamed it, or was done with it.")
+    if not missed and (task.active is False or (yield from _may_have_fired(session, shot))):
+        return shot
     fires_at = next_minute((yield from session.portal_time()), missed)
     title = marked_title(job.title, shot.mark, fires_at)
     form = create_form(job.definition(title=title, **session.cron_zone.schedule(fires_at)))
@@ -543,16 +563,17 @@ def _locate(session: Session, portal_task_id: str, mark: Mark) -> Operation[OneS
 
 
 def _sleep_until_fired(session: Session, shot: OneShot, job: Job) -> Operation[OneShot]:
-    """Sleep until its minute, but for one last look for whatever else might fire then."""
+    """Sleep until its minute, but for a look before each full minute at whatever else might fire then."""
     if not session.clock.knows_pace and not (yield from _may_have_fired(session, shot)):
         yield from pause(_PAUSE_TO_LEARN_PACE)
         shot = yield from _locate(session, shot.portal_task_id, shot.mark)
-    while (left := shot.fires_at - (yield from session.portal_time())) > LAST_LOOK:
-        # A creation that was under way fires in the minute before, if at all: leave time to notice.
-        ahead = EARLY_LOOK if left > 2 * EARLY_LOOK else LAST_LOOK
-        yield from _sleep_until(session, shot.fires_at - ahead)
+    looked = False
+    while (left := shot.fires_at - (yield from session.portal_time())) > (LAST_LOOK if looked else 0.0):
+        minutes = max(math.ceil((left - LAST_LOOK - _JUST_LOOKED) / 60) - 1, 0)
+        yield from _sleep_until(session, shot.fires_at - LAST_LOOK - 60.0 * minutes)
         looking = _look_for_duplicates(session, shot, job)
         shot = yield from until(float("inf"), looking, request_timeout=_LOOK_SECONDS)
+        looked = True
     yield from _sleep_until(session, shot.fires_at + _FIRE_MARGIN)
     return shot
 
@@ -602,11 +623,11 @@ def _arm_again(session: Session, shot: OneShot, job: Job, missed: int) -> Operat
 # --- end ---------------------------------------------------------------------------------------------
 
 
-def conclude(session: Session, run: PortalRun, keep: Keep) -> Operation[PortalRun]:
+def conclude(session: Session, run: PortalRun, mark: Mark, keep: Keep) -> Operation[PortalRun]:
     """Clean up after a finished run, and return it if it succeeded; raise `RunFailed` if not."""
     failed = run.status is not RunStatus.SUCCEEDED
     kept = keep is Keep.ALWAYS or (keep is Keep.ON_FAILURE and failed)
-    yield from finish(session, str(run.portal_task_id), keep=kept)
+    yield from finish(session, str(run.portal_task_id), mark=mark, keep=kept)
     return Criteria().check(run)
 
 
@@ -623,18 +644,19 @@ def give_up(session: Session, mark: Mark) -> Operation[None]:
         )
 
 
-def finish(session: Session, portal_task_id: str, *, keep: bool) -> Operation[None]:
+def finish(session: Session, portal_task_id: str, *, mark: Mark, keep: bool) -> Operation[None]:
     """Delete a one-shot task whose run was read, with the record of the run; or `keep` it, unmarked.
 
-    Best effort, within a minute: if the portal can't do it now, the log says what is left.
+    Whatever else carries the mark goes first: a creation that was given up for lost may have come through
+    since the last look, and would fire. Best effort, within a minute: if the portal can't do it now, the log
+    says what is left.
     """
     if session.stood_still:
         log.warning("Leaving one-shot task %s to whoever goes on with it", portal_task_id)
         return
     deadline = (yield from now()) + _CLEAN_UP_SECONDS
-    act = _unmark(session, portal_task_id) if keep else delete_task(session, portal_task_id)
     try:
-        yield from until(deadline, act)
+        yield from until(deadline, _clean_up(session, portal_task_id, mark, keep))
     except (ArcGISTasksError, DeadlinePassed) as problem:
         log.warning(
             "Could not %s one-shot task %s: it stays on the portal, and can't fire again. %s",
@@ -642,6 +664,17 @@ def finish(session: Session, portal_task_id: str, *, keep: bool) -> Operation[No
             portal_task_id,
             problem,
         )
+
+
+def _clean_up(session: Session, portal_task_id: str, mark: Mark, keep: bool) -> Operation[None]:
+    shots, _ = yield from _marked(session, mark)
+    for shot in shots:
+        if shot.mark == mark and shot.portal_task_id != portal_task_id:
+            yield from _cancel_one(session, shot)
+    if keep:
+        yield from _unmark(session, portal_task_id)
+    else:
+        yield from delete_task(session, portal_task_id)
 
 
 def _unmark(session: Session, portal_task_id: str) -> Operation[None]:

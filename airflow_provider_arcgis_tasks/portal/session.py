@@ -7,6 +7,7 @@ import random
 import threading
 from collections.abc import Callable, Mapping
 from typing import Literal
+from urllib.parse import quote
 
 from airflow_provider_arcgis_tasks.portal.address import PortalAddress
 from airflow_provider_arcgis_tasks.portal.clock import PortalClock
@@ -38,10 +39,12 @@ from airflow_provider_arcgis_tasks.portal.errors import (
     WriteUnanswered,
 )
 from airflow_provider_arcgis_tasks.portal.firing import CronZone
-from airflow_provider_arcgis_tasks.portal.models import check_user_name, encodable
+from airflow_provider_arcgis_tasks.portal.models import check_text, check_user_name
 
 log = logging.getLogger(__name__)
 
+_IN_A_URL = "%:/?#[]@!$&'()*+,;="
+_TOKEN_HEADER = "X-Esri-Authorization"  # noqa: S105 - its name only
 _FIRST_BACKOFF = 0.5
 _LONGEST_BACKOFF = 60.0
 _RENEWALS_PER_REQUEST = 3
@@ -81,7 +84,7 @@ class Session:
         self.random_fraction = random_fraction
         self._credentials = credentials
         self._owner = owner
-        self._referer = referer or address.base
+        self._referer = referer or quote(address.base, safe=_IN_A_URL)
         self._timeout = timeout
         self._unreachable_timeout = unreachable_timeout
         self._token: Token | None = Token(credentials.token) if isinstance(credentials, ReadyToken) else None
@@ -125,9 +128,11 @@ class Session:
 
         A `repeatable` request is sent again, with growing pauses, until the portal answers. Any other is
         sent again only if the portal can't have acted on it; else `WriteUnanswered`. Raises
-        `PortalUnreachable` after `unreachable_timeout`, `SignInRefused`, or the portal's own error.
+        `PortalUnreachable` after `unreachable_timeout`, `SignInRefused`, or the portal's own error, which
+        says in `may_have_acted` whether the portal may have carried it out before.
         """
-        _check_encodable(params or {})
+        for name, value in (params or {}).items():
+            check_text(name, value)
         for renewals_left in reversed(range(_RENEWALS_PER_REQUEST)):
             token = yield from self._current_token()
             try:
@@ -152,7 +157,7 @@ class Session:
     def _headers(self, token: Token | None) -> dict[str, str]:
         headers = {"Referer": self._referer}
         if token is not None:
-            headers["X-Esri-Authorization"] = f"Bearer {token.value}"
+            headers[_TOKEN_HEADER] = f"Bearer {token.value}"
         return headers
 
     def _refused(self, error: PortalError) -> SignInRefused:
@@ -217,10 +222,15 @@ class Session:
         """Send until the portal has answered; see `fetch` for what ends the trying."""
         give_up_at = (yield from now()) + self._unreachable_timeout
         attempt = 0
+        may_have_acted = False
         while True:
             try:
                 return (yield from self._exchange(request))
+            except PortalError as error:
+                error.may_have_acted = may_have_acted
+                raise
             except NoAnswer as trouble:
+                may_have_acted |= trouble.acted
                 if trouble.acted and not repeatable:
                     raise WriteUnanswered(self._unreachable_text(trouble)) from None
                 delay = self._backoff(attempt, trouble.retry_after)
@@ -238,7 +248,7 @@ class Session:
         if isinstance(reply, Unreachable):
             raise NoAnswer(reply.reason, acted=reply.sent)
         self.clock.observe(reply.headers.get("date"), sent, received)
-        return read(reply)
+        return read(reply, _secrets(request))
 
     def _tell(self, trouble: NoAnswer, attempt: int, delay: float) -> None:
         """Log what hardly mends itself at once, and the rest when it lasts."""
@@ -279,10 +289,11 @@ _CHECK: Mapping[type[Renewable], str] = {
 }
 
 
-def _check_encodable(params: Mapping[str, str]) -> None:
-    for name, value in params.items():
-        if not encodable(value):
-            raise ValueError(f"{name}: {value!r} holds half a character, which can't be sent")
+def _secrets(request: Request) -> list[str]:
+    """What the answer may not make us tell, should the portal repeat it."""
+    form = [request.params[name] for name in ("password", "client_secret") if name in request.params]
+    token = request.headers.get(_TOKEN_HEADER, "").removeprefix("Bearer ")
+    return [secret for secret in (*form, token) if secret]
 
 
 def _sign_in_refused(error: PortalError, advice: str) -> SignInRefused:

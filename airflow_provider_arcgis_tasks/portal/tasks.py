@@ -34,9 +34,12 @@ from airflow_provider_arcgis_tasks.portal.models import (
     check_aware,
     check_id,
     check_occurrences,
+    check_parameters,
+    check_text,
     check_user_name,
     encodable,
     json_text,
+    objects,
     to_milliseconds,
 )
 from airflow_provider_arcgis_tasks.portal.session import Session
@@ -78,8 +81,8 @@ def list_tasks(
     task_types: Iterable[TaskType | str] | None = None,
 ) -> Operation[list[PortalTask]]:
     """All portal tasks of the owner that match, over all pages; one request a page of 100."""
-    base = yield from _tasks_path(session)
-    pages = yield from _pages(session, base, _filters(item_id, active, task_types))
+    filters = _filters(item_id, active, task_types)
+    pages = yield from _pages(session, (yield from _tasks_path(session)), filters)
     return [task for page in pages for task in page.tasks]
 
 
@@ -116,7 +119,7 @@ def search_org_tasks(
     """
     filters = _filters(item_id, active, task_types)
     if owner is not None:
-        filters["userFilter"] = owner
+        filters["userFilter"] = check_user_name("owner", owner)
     pages = yield from _pages(session, "/portals/self/allScheduledTasks", filters)
     return [task for page in pages for task in page.tasks]
 
@@ -137,14 +140,14 @@ def _filters(
 
 def _pages(session: Session, path: str, filters: Mapping[str, str]) -> Operation[list[TaskPage]]:
     pages: list[TaskPage] = []
-    start = 1
-    while len(pages) < _MOST_PAGES:
+    start, count = 1, 0
+    while len(pages) < _MOST_PAGES and count < _MOST_PAGES * PAGE_SIZE:
         page = yield from _page(session, path, filters, start, PAGE_SIZE)
         pages.append(page)
         if page.next_start <= start or not page.tasks:
-            break
-        start = page.next_start
-    return pages
+            return pages
+        start, count = page.next_start, count + len(page.tasks)
+    raise PortalError(0, f"The portal's list of tasks does not end: there are {count} on {len(pages)} pages.")
 
 
 def _page(
@@ -233,11 +236,14 @@ def send_changes(session: Session, task: PortalTask, changed: Mapping[str, str])
 
 
 def delete_task(session: Session, portal_task_id: str) -> Operation[bool]:
-    """Delete a portal task with all its run records. Returns False if there was none."""
+    """Delete a portal task with all its run records. Returns False if there was none.
+
+    If an answer was lost, a portal task that is no longer there counts as deleted.
+    """
     try:
         yield from _act(session, portal_task_id, "delete")
-    except NotFound:
-        return False
+    except NotFound as missing:
+        return missing.may_have_acted
     return True
 
 
@@ -266,7 +272,7 @@ def get_runs(session: Session, portal_task_id: str) -> Operation[list[PortalRun]
     def read(body: JSON) -> list[PortalRun]:
         if not isinstance(body.get("runs"), list):
             raise ValueError("there is no list of runs in it")  # noqa: TRY004 - of the portal's making
-        return [PortalRun.from_wire(run, portal_task_id) for run in body["runs"] if isinstance(run, dict)]
+        return [PortalRun.from_wire(run, portal_task_id) for run in objects(body["runs"])]
 
     return newest_first(_understand(read, body))
 
@@ -291,23 +297,22 @@ def update_run(
     """
     if status is None and result is None:
         raise ValueError("status, result: give at least one of them")
+    form = {} if result is None else {"result": check_text("result", result)}
+    if status is not None:
+        form["status"] = _writable_status(status)
     path = yield from _run_path(session, portal_task_id, portal_run_id)
     if status is None:
-        form = {"status": (yield from get_run(session, portal_task_id, portal_run_id)).status_text}
-    else:
-        form = {"status": _writable_status(status)}
-    if result is not None:
-        form["result"] = result
+        form["status"] = (yield from get_run(session, portal_task_id, portal_run_id)).status_text
     _succeeded((yield from session.fetch("POST", f"{path}/update", form)))
 
 
 def delete_run(session: Session, portal_task_id: str, portal_run_id: str) -> Operation[bool]:
-    """Delete the record of a run. Returns False if there was none."""
+    """Delete the record of a run. Returns False if there was none; see `delete_task`."""
     path = yield from _run_path(session, portal_task_id, portal_run_id)
     try:
         _succeeded((yield from session.fetch("POST", f"{path}/delete")))
-    except NotFound:
-        return False
+    except NotFound as missing:
+        return missing.may_have_acted
     return True
 
 
@@ -401,8 +406,7 @@ def changes_form(changes: Mapping[str, Any]) -> dict[str, str]:
             )
     occurrences = changes.get("max_occurrences")
     check_occurrences(occurrences)
-    if "parameters" in changes and not isinstance(changes["parameters"], Mapping):
-        raise ValueError("parameters: write a dict by name")
+    check_parameters(changes.get("parameters"))
     check_aware("starts_at", changes.get("starts_at"))
     check_aware("ends_at", changes.get("ends_at"))
     form = _form(**{name: value for name, value in changes.items() if name != "max_occurrences"})
@@ -438,8 +442,8 @@ def _form(
 ) -> dict[str, str]:
     form: dict[str, str] = {}
     for name, value in (("schedule", schedule), ("title", title), ("task_url", task_url)):
-        if value is not None and not isinstance(value, str):
-            raise ValueError(f"{name}: {value!r} is not text")
+        if value is not None:
+            check_text(name, value)
     if title is not None:
         form["title"] = title
     if task_type is not None:
@@ -557,7 +561,8 @@ def _understand(read: Callable[[JSON], T], body: JSON) -> T:
 def _succeeded(body: JSON) -> JSON:
     if body.get("success") is True or body.get("status") == "success":
         return body
-    raise InvalidRequest(0, f"The portal did not carry it out and gave no reason: {json.dumps(body)[:200]}.")
+    holds = ", ".join(body)[:200]
+    raise InvalidRequest(0, f"The portal did not carry it out and gave no reason; its answer holds: {holds}.")
 
 
 def _new_id(body: JSON) -> str:

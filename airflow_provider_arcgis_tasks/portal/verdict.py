@@ -74,7 +74,10 @@ def _shorten(text: str, length: int = 500) -> str:
 def _statuses(name: str, given: Iterable[RunStatus | str] | None) -> frozenset[RunStatus] | None:
     if given is None:
         return None
-    statuses = [given] if isinstance(given, str) else list(given)
+    try:
+        statuses = [given] if isinstance(given, str) else list(given)
+    except TypeError:
+        raise ValueError(f"{name}: {given!r} is no list of statuses") from None
     for status in statuses:
         if RunStatus(status) is RunStatus.UNKNOWN:
             allowed = ", ".join(known for known in RunStatus if known is not RunStatus.UNKNOWN)

@@ -10,6 +10,7 @@ import logging
 import math
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given, settings
@@ -31,7 +32,7 @@ from airflow_provider_arcgis_tasks.portal import (
     until,
 )
 from airflow_provider_arcgis_tasks.portal import oneshot as shots
-from airflow_provider_arcgis_tasks.portal.oneshot import Blocked, Job, Keep, Mark, OneShot
+from airflow_provider_arcgis_tasks.portal.oneshot import Blocked, Job, Keep, Mark, OneShot, marked_title
 from airflow_provider_arcgis_tasks.portal.session import Session
 from tests.portal.play import LOST, NOON, REFUSED, World
 
@@ -184,7 +185,7 @@ def test_runs_once_by_the_portals_clock(ahead: float) -> None:
         shot.portal_task_id,
     )
     assert [fired.scheduled_for for fired in world.portal.fired] == [shot.fires_at]
-    world(shots.finish(s, shot.portal_task_id, keep=False))
+    world(shots.finish(s, shot.portal_task_id, mark=MARK, keep=False))
     assert not world.portal.tasks
 
 
@@ -321,6 +322,45 @@ def test_a_list_that_lags_does_not_hide_what_was_just_created() -> None:
     assert (world.portal.count("createTask"), executed(world)) == (1, 1)
 
 
+def test_two_lost_answers_and_a_list_that_lags() -> None:
+    """Both show up while the third sleeps until its own minute: it looks before theirs."""
+    world = World(list_lag=20)
+    on_create(world, applied=True, times=2)
+    s = world.session()
+    shot = start(world, s)
+    assert wait(world, s, shot).status == "succeeded"
+    world.pass_time(HOUR)
+    assert (world.portal.count("createTask"), executed(world)) == (3, 1)
+
+
+def create_late(world: World, *delays: float) -> None:
+    """Answer no createTask, and carry the first ones out so many seconds after they were sent."""
+    left = list(delays)
+    pending: list[tuple[float, Request]] = []
+
+    def tap(request: Request) -> Any:
+        while pending and world.now >= pending[0][0]:
+            _, due = pending.pop(0)
+            world.portal.handle("POST", urlsplit(due.url).path, due.params, due.headers)
+        if not request.url.endswith("/createTask") or not left:
+            return None
+        pending.append((world.now + left.pop(0), request))
+        return LOST
+
+    world.tap = tap
+
+
+def test_a_creation_that_comes_through_while_an_earlier_one_runs(world: World) -> None:
+    """It is waited for, as it would fire beside the other, and removed."""
+    world.portal.plan(world.item, duration=600)
+    create_late(world, 7.5, 90.0)
+    shot = start(world, world.session())
+    assert executed(world) == 1
+    assert marked(world) == [shot.portal_task_id]
+    world.pass_time(HOUR)
+    assert executed(world) == 1
+
+
 @pytest.mark.parametrize("trouble", [REFUSED, Unreachable("no route", sent=False)])
 def test_a_request_that_was_never_sent_is_repeated(world: World, trouble: Any) -> None:
     on_create(world, applied=False, answer=trouble, times=3)
@@ -361,18 +401,23 @@ def duplicate(world: World, seconds_later: float = 5) -> tuple[str, str]:
     """Two one-shot tasks with one mark."""
     first = start(world, world.session())
     world.pass_time(seconds_later)
-    definition = world.portal.tasks[first.portal_task_id].definition
+    return first.portal_task_id, copy(world, first.portal_task_id)
+
+
+def copy(world: World, portal_task_id: str, title: str | None = None) -> str:
+    """Another portal task with the same schedule, and the same title if no other is given."""
+    definition = world.portal.tasks[portal_task_id].definition
     form = {
         **definition.fields,
         "type": definition.type,
         "itemId": str(definition.item_id),
         "maxOccurrences": "1",
     }
-    form |= {"title": str(definition.title), "endDate": str(definition.ends_at)}
+    form |= {"title": title or str(definition.title), "endDate": str(definition.ends_at)}
     known = set(world.portal.tasks)
     tamper(world, "createTask", "", **form)
-    (second,) = set(world.portal.tasks) - known
-    return first.portal_task_id, second
+    (made,) = set(world.portal.tasks) - known
+    return made
 
 
 def test_of_two_the_older_wins(world: World, caplog: pytest.LogCaptureFixture) -> None:
@@ -393,6 +438,24 @@ def test_a_duplicate_that_slips_in_later_is_removed_before_it_fires(world: World
     assert marked(world) == [older]
     assert executed(world) == 1
     assert younger not in world.portal.tasks
+
+
+def test_a_duplicate_is_noticed_by_a_wait_that_begins_just_before_the_fire(world: World) -> None:
+    s = world.session()
+    shot = start(world, s)
+    copy(world, shot.portal_task_id)
+    world.pass_time(shot.fires_at - world.now - 5)
+    assert wait(world, s, shot).status == "succeeded"
+    assert executed(world) == 1
+
+
+def test_a_duplicate_that_slips_in_at_the_very_end_goes_as_well(world: World) -> None:
+    s = world.session()
+    shot = start(world, s)
+    run = wait(world, s, shot)
+    copy(world, shot.portal_task_id, marked_title("Nightly", MARK, shot.fires_at + 300))
+    world(shots.conclude(s, run, MARK, Keep.NEVER))
+    assert not world.portal.tasks
 
 
 def test_one_that_has_fired_is_kept_even_if_it_is_the_younger(world: World) -> None:
@@ -465,6 +528,28 @@ def test_cleared_before_the_fire(world: World) -> None:
     assert old.portal_task_id != new.portal_task_id
 
 
+def test_while_the_old_one_runs_nothing_new_is_armed(world: World) -> None:
+    """Though the list shows the old one only after the new one was made."""
+    world.portal.plan(world.item, duration=900)
+    old = start(world, world.session())
+    world.pass_time(200)
+    s = world.session()
+    hidden = [None]
+
+    def hide_once(request: Request) -> Any:
+        return (
+            {"tasks": [], "nextStart": -1}
+            if request.url.endswith("/tasks") and hidden.pop() is None
+            else None
+        )
+
+    world.tap = lambda request: hide_once(request) if hidden else None
+    with pytest.raises(Blocked, match="still going"):
+        start(world, s, LATER)
+    assert world.portal.count("createTask") == 2
+    assert list(world.portal.tasks) == [old.portal_task_id]
+
+
 def test_cleared_while_it_runs_waits_for_its_end(world: World) -> None:
     world.portal.plan(world.item, duration=900)
     old = start(world, world.session())
@@ -532,6 +617,22 @@ def test_fires_once_in_every_zone(zone: str, strict: bool, optional: str) -> Non
     world.pass_time(2 * 86400)
     assert executed(world) == 1
     assert world.portal.fired[0].start < NOON + 300
+
+
+def test_one_that_fires_while_it_is_corrected_is_not_armed_again() -> None:
+    """The portal does not tell `nextStart`, and answers so slowly that the minute comes."""
+    world = World(optional_fields="absent")
+    world.portal.plan(world.item, duration=300)
+
+    def answer_slowly(request: Request) -> None:
+        if request.method == "GET" and not request.url.endswith("/tasks"):
+            world.pass_time(70)
+
+    world.tap = answer_slowly
+    s = world.session()
+    shot = start(world, s)
+    assert wait(world, s, shot).status == "succeeded"
+    assert (world.portal.count("updateTask"), executed(world)) == (0, 1)
 
 
 def test_the_correction_is_remembered(world: World, caplog: pytest.LogCaptureFixture) -> None:
@@ -654,7 +755,7 @@ def test_keep(keep: Keep, outcome: str, left: bool, world: World) -> None:
     world.portal.plan(world.item, outcome, result="why")
     s = world.session()
     run = wait(world, s, start(world, s))
-    conclude = shots.conclude(s, run, keep)
+    conclude = shots.conclude(s, run, MARK, keep)
     if outcome == "succeeded":
         assert world(conclude) == run
     else:
@@ -673,10 +774,10 @@ def test_finishing_is_best_effort(keep: bool, world: World, caplog: pytest.LogCa
     wait(world, s, shot)
     world.tap = lambda request: LOST
     begun = world.now
-    world(shots.finish(s, shot.portal_task_id, keep=keep))
+    world(shots.finish(s, shot.portal_task_id, mark=MARK, keep=keep))
     assert world.now - begun <= 61
     assert f"Could not {'unmark' if keep else 'delete'} one-shot task {shot.portal_task_id}" in caplog.text
-    world(shots.finish(s, "0" * 32, keep=False))
+    world(shots.finish(s, "0" * 32, mark=MARK, keep=False))
 
 
 # --- cancelling --------------------------------------------------------------------------------------
@@ -818,7 +919,7 @@ def test_a_process_that_was_stopped_starts_nothing(world: World, frozen: Session
 def test_a_process_that_was_stopped_cleans_nothing_up(world: World, frozen: Session) -> None:
     other = start(world, world.session())
     world(shots.give_up(frozen, MARK))
-    world(shots.finish(frozen, other.portal_task_id, keep=False))
+    world(shots.finish(frozen, other.portal_task_id, mark=MARK, keep=False))
     assert marked(world) == [other.portal_task_id]
 
 

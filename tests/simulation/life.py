@@ -1,7 +1,7 @@
 """The life of one Airflow task instance, as the scheduler, worker and triggerer play it.
 
-What runs in it are the provider's own operator, sensor and triggers; only their hook is another, which has the
-world in place of the network.
+What runs in it are the provider's own operator, sensor and triggers; only their hook is another, which has
+the world in place of the network.
 """
 
 from __future__ import annotations
@@ -139,6 +139,7 @@ class Life:
         self.second_triggerer = second_triggerer
         self.started = world.now
         self.cleared: float | None = None
+        self.kill_lost = False
         self._actor: Actor | None = None
         self._trigger: Any = None
         self._epoch = 0
@@ -294,4 +295,7 @@ class Life:
             if problem is not None:
                 self.world.fail("G4", f"on_kill raised {problem!r}")
 
-        self.world.start(Actor("on_kill", work, done, lambda: None), delay)
+        def died() -> None:
+            self.kill_lost = True
+
+        self.world.start(Actor("on_kill", work, done, died), delay)

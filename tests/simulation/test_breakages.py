@@ -151,6 +151,16 @@ def reset_what_was_not_named(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(oneshot, "_choose", choose)
 
 
+def forget_what_to_run(patch: pytest.MonkeyPatch) -> None:
+    """Arm again with no more than the schedule, and trust the portal with the rest."""
+    original = oneshot.create_form
+
+    def create_form(definition: Any) -> Any:
+        return {name: value for name, value in original(definition).items() if name != "parameters"}
+
+    patch.setattr(oneshot, "create_form", create_form)
+
+
 def _no_last_look(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(oneshot, "LAST_LOOK", 1e9)
     patch.setattr(oneshot, "_choose", lambda session, shots, mark: _first(shots, mark))
@@ -174,6 +184,7 @@ BREAKAGES = {
     never_arm_again: "G2",
     leave_it_after_a_kill: "G4",
     reset_what_was_not_named: "G5",
+    forget_what_to_run: "G2",
 }
 
 NEVER_ENDING: list[Scenario] = [

@@ -34,6 +34,7 @@ CRASH_NOTICED = 60.0
 STALL = 400.0
 LATE = 15.0
 MOST_STEPS = 20_000
+FOREVER = float("inf")
 
 
 class Fault(StrEnum):
@@ -118,10 +119,13 @@ class World:
         self.requests = 0
         self.crashes_after_end = 0
         self.checks: list[Callable[[], None]] = []
+        self.absences: list[tuple[float, float]] = []
+        """When nobody acted for the task instance, because somebody had crashed or stood still."""
         self.actors: list[Actor] = []
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._settled = False
+        self._deserted: float | None = None
 
     # --- time ----------------------------------------------------------------------------------------
 
@@ -141,6 +145,13 @@ class World:
             act()
             for check in self.checks:
                 check()
+
+    def close(self) -> None:
+        """End whoever is still waiting for something: a greenlet that is never ended is never freed."""
+        for actor in self.actors:
+            actor.gone = True
+            if not actor.glet.dead:
+                actor.glet.throw()
 
     def let_pass(self, seconds: float) -> None:
         self.now += seconds
@@ -173,9 +184,18 @@ class World:
         reply: Reply = getcurrent().parent.switch(effect)
         return reply
 
+    def nobody_at(self, moment: float) -> bool:
+        """Whether nobody was there to act for the task instance at that time."""
+        return any(
+            begin <= moment <= end for begin, end in [*self.absences, (self._deserted or FOREVER, FOREVER)]
+        )
+
     def _go_on(self, actor: Actor, reply: Reply) -> None:
         if actor.gone:
             return
+        if self._deserted is not None:
+            self.absences.append((self._deserted, self.now))
+            self._deserted = None
         effect = actor.glet.switch(reply)
         if actor.glet.dead:
             return
@@ -216,14 +236,18 @@ class World:
             self._answer(actor, LATENCY, Response(status, headers, body))
         elif fault is Fault.STALL:
             self._answer(actor, STALL, self._carried_out(request))
-            self.crashes_after_end += self._settled
+            self._desert()
             self.at(CRASH_NOTICED, actor.died)
         else:
             if fault is Fault.CRASH_AFTER:
                 self._carried_out(request)
-            self.crashes_after_end += self._settled
+            self._desert()
             self.kill(actor)
             self.at(CRASH_NOTICED, actor.died)
+
+    def _desert(self) -> None:
+        self.crashes_after_end += self._settled
+        self._deserted = self.now
 
     def _answer(self, actor: Actor, delay: float, reply: Reply) -> None:
         self.at(delay, partial(self._go_on, actor, reply))
