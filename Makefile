@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export UV_SYSTEM_CERTS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench docs lint format types conformance constraints clean
+.PHONY: help demo test bench docs lint format types tables conformance constraints clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,7 +36,10 @@ format: $(READY) ## Mend style and format
 types: $(READY) ## Check types, strictly
 	$(PYTHON) -m mypy
 
-conformance: $(READY) ## Let the official client walk through its task API against the sandbox
+tables: $(READY) ## Write the measured tables of the documentation anew
+	WRITE_TABLES=1 $(PYTHON) -m pytest -q tests/transport/test_fault_matrix.py tests/test_differences.py
+
+conformance: $(READY) ## Compare with the official client, against the sandbox
 	conformance/run.sh
 
 constraints: $(READY) ## Write constraints.txt anew, with the newest versions that go together

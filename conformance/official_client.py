@@ -49,8 +49,8 @@ class Portal:
 
     def __init__(self, facts: dict) -> None:
         self.url, self.username, self.password = facts["url"], facts["username"], facts["password"]
-        self.speed = facts["speed"]
-        self.items = {item["taskType"]: item["id"] for item in facts["items"]}
+        self.speed = facts.get("speed", 1)
+        self.items = {item["taskType"]: item["id"] for item in facts.get("items", [])}
         self.ca_bundle = facts["caBundle"]
 
     @cached_property

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Lets the official client work against the sandbox. PYTHON: the project's interpreter; UV: uv, if there is one;
-# ARCGIS_PYTHON: an interpreter that has `arcgis` already.
+# Lets the official client work against the sandbox, and compares what it sends with what we send.
+# PYTHON: the project's interpreter; UV: uv, if there is one; ARCGIS_PYTHON: one that has `arcgis` already.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -39,3 +39,4 @@ for _ in $(seq 200); do
     sleep 0.1
 done
 "$client" -W ignore conformance/official_client.py "$work/facts.json"
+"$python" -m conformance.differential "$client"

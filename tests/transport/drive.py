@@ -9,14 +9,16 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from airflow_provider_arcgis_tasks.connection import PortalSettings
 from airflow_provider_arcgis_tasks.portal import Operation, Pause, Request, Response, Unreachable
 from airflow_provider_arcgis_tasks.portal.effects import Effect, Now, Reply
 from airflow_provider_arcgis_tasks.portal.session import Session
-from airflow_provider_arcgis_tasks.sandbox import Sandbox
+from airflow_provider_arcgis_tasks.sandbox import Fault, Sandbox
+from airflow_provider_arcgis_tasks.sandbox.routes import find_route
 from airflow_provider_arcgis_tasks.transport import (
     AsyncTransport,
     HttpSettings,
@@ -31,15 +33,32 @@ Kind = Literal["sync", "async"]
 KINDS: list[Kind] = ["sync", "async"]
 
 
+class HastyLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock can be put forward."""
+
+    ahead = 0.0
+
+    def time(self) -> float:
+        return super().time() + self.ahead
+
+
 class Drive:
-    """One transport. Pauses cost no time: they set the clock of the operations ahead instead."""
+    """One transport. Waiting costs no time: it sets the clock of the operations ahead instead.
+
+    `slow`: a fault that lets answers come too late; nobody waits for them.
+    """
 
     def __init__(self, kind: Kind, settings: HttpSettings | None = None) -> None:
         settings = settings or HttpSettings()
         self.transport: Any = SyncTransport(settings) if kind == "sync" else AsyncTransport(settings)
-        self.runner = asyncio.Runner() if kind == "async" else None
-        self.requests: list[Request] = []
+        self.runner = asyncio.Runner(loop_factory=HastyLoop) if kind == "async" else None
+        self.start_anew()
+
+    def start_anew(self) -> None:
+        """Forget what went before."""
         self.pauses: list[float] = []
+        self.waits: list[float] = []
+        self.slow: Fault | None = None
 
     def __enter__(self) -> Drive:
         return self
@@ -53,7 +72,7 @@ class Drive:
 
     def __call__(self, operation: Operation[T]) -> T:
         if self.runner is None:
-            return perform(operation, lambda effect: self._shortcut(effect) or self.transport(effect))
+            return perform(operation, self.handle)
         return self.runner.run(aperform(operation, self.ahandle))
 
     def together(self, *operations: Operation[T]) -> list[T]:
@@ -67,8 +86,13 @@ class Drive:
         results: dict[int, T] = {}
 
         def carry_out(number: int, operation: Operation[T]) -> None:
+            def handle(effect: Effect) -> Reply:
+                if isinstance(effect, Pause):
+                    time.sleep(0.001)  # lets other threads go on
+                return self._shortcut(effect) or own(effect)
+
             with SyncTransport(self.transport._settings) as own:
-                results[number] = perform(operation, lambda effect: self._shortcut(effect) or own(effect))
+                results[number] = perform(operation, handle)
 
         threads = [threading.Thread(target=carry_out, args=numbered) for numbered in enumerate(operations)]
         for thread in threads:
@@ -83,22 +107,58 @@ class Drive:
         assert isinstance(reply, Response | Unreachable)
         return reply
 
+    def handle(self, effect: Effect) -> Reply:
+        if isinstance(effect, Request) and self._is_slow(effect):
+            return self._run_out_of_time(effect)
+        return self._shortcut(effect) or self.transport(effect)
+
     async def ahandle(self, effect: Effect) -> Reply:
         if isinstance(effect, Pause):
             await asyncio.sleep(0)
+        if isinstance(effect, Request) and self._is_slow(effect):
+            return await self._arun_out_of_time(effect)
         return self._shortcut(effect) or await self.transport(effect)
 
     def _shortcut(self, effect: Effect) -> Reply:
         match effect:
             case Pause(seconds):
                 self.pauses.append(seconds)
-                time.sleep(0.001 if self.runner is None else 0)  # lets other threads go on
                 return float("nan")  # which nobody looks at
             case Now():
-                return time.time() + sum(self.pauses)
-            case Request():
-                self.requests.append(effect)
+                return time.time() + sum(self.pauses) + sum(self.waits)
         return None
+
+    def _is_slow(self, request: Request) -> bool:
+        fault = self.slow
+        if fault is None or fault.happened == fault.times:
+            return False
+        below = urlsplit(request.url).path.partition("/sharing/rest/")[2]
+        return find_route(below.split("/")).operation == fault.match
+
+    def _run_out_of_time(self, request: Request) -> Reply:
+        """Send a request, and wait for next to no time for the answer."""
+        assert self.slow is not None
+        hits = self.slow.happened
+        reply = self.transport(hurried := replace(request, timeout=0.005))
+        while not reply.sent:  # this machine was too busy even to connect
+            reply = self.transport(hurried)
+        while self.slow.happened == hits:
+            time.sleep(0.001)
+        self.waits.append(request.timeout)
+        return reply
+
+    async def _arun_out_of_time(self, request: Request) -> Reply:
+        """Send a request, and put the loop's clock forward as soon as it has arrived."""
+        assert self.slow is not None
+        hits = self.slow.happened
+        sending = asyncio.ensure_future(self.transport(request))
+        while self.slow.happened == hits:  # noqa: ASYNC110 - counted in the sandbox's thread
+            await asyncio.sleep(0.001)
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, HastyLoop)
+        loop.ahead += request.timeout + 1  # one more, as aiohttp rounds up
+        self.waits.append(request.timeout)
+        return await sending
 
 
 def sandbox_settings(sandbox: Sandbox, **extra: Any) -> PortalSettings:
