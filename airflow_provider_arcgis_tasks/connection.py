@@ -15,6 +15,7 @@ from airflow_provider_arcgis_tasks.portal.credentials import (
     Password,
     ReadyToken,
     WebTier,
+    fits_header,
 )
 from airflow_provider_arcgis_tasks.portal.session import Session
 from airflow_provider_arcgis_tasks.transport import HttpSettings
@@ -163,7 +164,7 @@ class _Fields:
     def header(self, name: str) -> str | None:
         """Text that goes into an HTTP header. An unusable value is not shown: it may be a secret."""
         value = self.text(name)
-        if value is not None and not (value.isascii() and value.isprintable() and " " not in value):
+        if value is not None and not fits_header(value):
             raise ValueError(f"{name}: holds blanks, line breaks or other characters that it can't have")
         return value
 

@@ -7,10 +7,13 @@ imported when a transport is opened, so that parsing a DAG does not pay for them
 from __future__ import annotations
 
 import asyncio
+import io
 import ssl
 import time
-from collections.abc import Awaitable, Callable
+import zlib
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from http.client import HTTPResponse
 from http.cookiejar import DefaultCookiePolicy
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
@@ -38,6 +41,7 @@ MOST_CONNECTIONS = 20
 _LARGEST_BODY = 32 * 1024 * 1024
 _TOO_LARGE = f"the answer is larger than {_LARGEST_BODY >> 20} MB"
 _CHUNK = 64 * 1024
+_GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 _CONNECT_SECONDS = 10.0
 _KEEP_ALIVE_SECONDS = 75.0
 
@@ -123,23 +127,28 @@ class SyncTransport:
             self._client = _open_session(self._settings)
             self._proxy = self._settings.proxy_for(request.url)
         proxy = self._proxy
-        deadline = time.monotonic() + request.timeout
+        timeout: Any = urllib3.Timeout(
+            total=request.timeout, connect=min(_CONNECT_SECONDS, request.timeout), read=request.timeout
+        )
         try:
             with self._client.request(
                 request.method,
                 request.url,
-                **_content(request),
-                headers=dict(request.headers),
-                timeout=(min(_CONNECT_SECONDS, request.timeout), request.timeout),
+                **_message(request),
+                timeout=timeout,
                 proxies={"http": proxy, "https": proxy} if proxy else None,
                 verify=self._settings.verify,
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                body = _read_body(response.raw, deadline)
-                headers = {name.lower(): value for name, value in response.headers.items()}
-                return Response(response.status_code, headers, body)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, UnicodeError) as problem:
+                return _response(response.status_code, response.headers, _read_body(response.raw))
+        except (
+            requests.RequestException,
+            urllib3.exceptions.HTTPError,
+            zlib.error,
+            OSError,
+            UnicodeError,
+        ) as problem:
             cause = _root_cause(problem)
             return Unreachable(_reason(cause), sent=not _never_sent(cause))
 
@@ -147,17 +156,22 @@ class SyncTransport:
 def _open_session(settings: HttpSettings) -> requests.Session:
     import requests
     from requests.adapters import HTTPAdapter
+    from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
     tls = _tls_context(settings)
+    pools = {"http": _timed(HTTPConnectionPool), "https": _timed(HTTPSConnectionPool)}
 
     class Adapter(HTTPAdapter):
-        """Uses the same TLS settings as the asynchronous transport."""
+        """Uses the same TLS settings as the asynchronous transport, and bounds the time of an answer."""
 
         def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
             super().init_poolmanager(*args, **kwargs, ssl_context=tls)
+            self.poolmanager.pool_classes_by_scheme = pools
 
         def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-            return super().proxy_manager_for(*args, **kwargs, ssl_context=tls)
+            manager = super().proxy_manager_for(*args, **kwargs, ssl_context=tls)
+            manager.pool_classes_by_scheme = pools
+            return manager
 
         def cert_verify(self, *args: Any, **kwargs: Any) -> None:
             """Leave it to the TLS settings."""
@@ -165,7 +179,8 @@ def _open_session(settings: HttpSettings) -> requests.Session:
     client = requests.Session()
     client.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     client.trust_env = False  # no .netrc, and no REQUESTS_CA_BUNDLE against the connection's own word
-    client.mount("https://", Adapter())
+    for scheme in ("http://", "https://"):
+        client.mount(scheme, Adapter())
     if not settings.verify:
         import urllib3
 
@@ -173,14 +188,47 @@ def _open_session(settings: HttpSettings) -> requests.Session:
     return client
 
 
-def _read_body(raw: Any, deadline: float) -> bytes:
+def _timed(pool: Any) -> Any:
+    """The same kind of connection pool, but each answer has to end within the socket's timeout."""
+    connection = type("Connection", (pool.ConnectionCls,), {"response_class": _TimedAnswer})
+    return type("Pool", (pool,), {"ConnectionCls": connection})
+
+
+class _TimedAnswer(HTTPResponse):
+    def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp = io.BufferedReader(_TimedReader(sock, self.fp.detach()))
+
+
+class _TimedReader(io.RawIOBase):
+    """Bounds all reads together; the socket by itself bounds each of them."""
+
+    def __init__(self, sock: Any, raw: io.RawIOBase) -> None:
+        self._sock = sock
+        self._raw = raw
+        self._end = time.monotonic() + sock.gettimeout()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the answer did not end in time")
+        self._sock.settimeout(left)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+def _read_body(raw: Any) -> bytes:
     body = bytearray()
-    while chunk := raw.read1(_CHUNK, decode_content=True):
+    while chunk := raw.read(_CHUNK, decode_content=False):
         body += chunk
         if len(body) > _LARGEST_BODY:
             raise OSError(_TOO_LARGE)
-        if time.monotonic() > deadline:
-            raise TimeoutError("the answer did not end in time")
     return bytes(body)
 
 
@@ -252,16 +300,13 @@ class AsyncTransport:
             async with client.request(
                 request.method,
                 request.url,
-                **_content(request),
-                headers=request.headers,
+                **_message(request),
                 timeout=aiohttp.ClientTimeout(total=request.timeout, sock_connect=_CONNECT_SECONDS),
                 proxy=self._proxy,
                 allow_redirects=False,
             ) as response:
-                body = await _aread_body(response)
-                headers = {name.lower(): value for name, value in response.headers.items()}
-                return Response(response.status, headers, body)
-        except (aiohttp.ClientError, TimeoutError, OSError) as problem:
+                return _response(response.status, response.headers, await _aread_body(response))
+        except (aiohttp.ClientError, zlib.error, TimeoutError, OSError) as problem:
             never_sent = isinstance(problem, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
             return Unreachable(_reason(problem), sent=not never_sent)
 
@@ -278,14 +323,32 @@ class AsyncTransport:
                         limit=MOST_CONNECTIONS, ssl=tls, keepalive_timeout=_KEEP_ALIVE_SECONDS
                     ),
                     cookie_jar=aiohttp.DummyCookieJar(),
+                    auto_decompress=False,
                     trust_env=False,
                 )
+                # The session decides what is sent again; aiohttp would by itself send any GET twice.
+                self._client._retry_connection = False
             return self._client
 
 
-def _content(request: Request) -> dict[str, Any]:
+def _message(request: Request) -> dict[str, Any]:
     key = "params" if request.method == "GET" else "data"
-    return {key: dict(request.params)}
+    return {key: dict(request.params), "headers": {"Accept-Encoding": "gzip, deflate", **request.headers}}
+
+
+def _response(status: int, named: Mapping[str, str], body: bytes) -> Response:
+    headers = {name.lower(): value for name, value in named.items()}
+    return Response(status, headers, _unpacked(body, headers.get("content-encoding", "")))
+
+
+def _unpacked(body: bytes, encoding: str) -> bytes:
+    """Unpack here: older versions of the libraries unpack to any size, a gigabyte out of one megabyte."""
+    if encoding.strip().lower() not in ("gzip", "deflate"):
+        return body
+    unpacked = zlib.decompressobj(_GZIP_OR_ZLIB).decompress(body, _LARGEST_BODY + 1)
+    if len(unpacked) > _LARGEST_BODY:
+        raise OSError(_TOO_LARGE)
+    return unpacked
 
 
 async def _aread_body(response: aiohttp.ClientResponse) -> bytes:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import ssl
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from airflow_provider_arcgis_tasks.hooks import ArcGISTasksHook
 from airflow_provider_arcgis_tasks.portal import (
     NotFound,
     PermissionDenied,
+    PortalUnreachable,
     SignInRefused,
     TaskDefinition,
     TaskType,
@@ -304,6 +307,12 @@ def try_out(conn_id: str) -> tuple[bool, str]:
     return ArcGISTasksHook(conn_id).test_connection()
 
 
+@pytest.fixture
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give up after a second instead of five."""
+    monkeypatch.setattr("airflow_provider_arcgis_tasks.hooks._TEST_SECONDS", 1.0)
+
+
 def test_all_is_well(portal: Sandbox, connect: Any) -> None:
     item = portal.add_item()
     definition = TaskDefinition(task_type="ExecuteNotebook", item_id=item, schedule="@daily", title="T")
@@ -349,6 +358,7 @@ TROUBLES: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+@pytest.mark.usefixtures("hurry")
 @pytest.mark.parametrize("name", TROUBLES)
 def test_what_is_wrong_is_told(name: str, portal: Sandbox, connect: Any) -> None:
     fields, text = TROUBLES[name]
@@ -361,12 +371,14 @@ def test_what_is_wrong_is_told(name: str, portal: Sandbox, connect: Any) -> None
     assert portal.portal.count("generateToken") + portal.portal.count("oauthToken") <= 1
 
 
+@pytest.mark.usefixtures("hurry")
 def test_a_wrong_context_path(portal: Sandbox, connect: Any) -> None:
     worked, told = try_out(connect(portal, host=portal.url.replace("/portal", "/arcgis")))
     assert not worked
     assert "context path" in told
 
 
+@pytest.mark.usefixtures("hurry")
 def test_html_instead_of_json(connect: Any) -> None:
     with serve(HTML) as served:
         worked, told = try_out(connect(host=served.url, login="a", password="sec-ret"))
@@ -375,6 +387,7 @@ def test_html_instead_of_json(connect: Any) -> None:
     assert "context path" in told
 
 
+@pytest.mark.usefixtures("hurry")
 def test_a_redirect_to_a_sign_in_page(connect: Any) -> None:
     moved = b"HTTP/1.1 302 Found\r\nLocation: https://sso.example.com/?x=sec-ret\r\nContent-Length: 0\r\n\r\n"
     with serve(moved) as served:
@@ -384,6 +397,7 @@ def test_a_redirect_to_a_sign_in_page(connect: Any) -> None:
     assert "sec-ret" not in told
 
 
+@pytest.mark.usefixtures("hurry")
 def test_a_certificate_that_is_not_trusted(connect: Any) -> None:
     with Sandbox(tls=True) as sandbox:
         worked, told = try_out(connect(sandbox, extra={}))
@@ -422,6 +436,34 @@ def test_a_client_certificate_alone(connect: Any, tmp_path: Path) -> None:
         assert sandbox.portal.count("generateToken") == 0
     assert not worked
     assert "client certificate as a sign-in" in told
+
+
+def test_a_web_server_that_demands_a_client_certificate(connect: Any, tmp_path: Path) -> None:
+    """All the way from the connection's extra, in a worker and in a triggerer."""
+    authority = trustme.CA()
+    files = {name: str(tmp_path / f"{name}.pem") for name in ("ca_bundle", "client_cert", "client_key")}
+    client = authority.issue_cert("gis@example.com")
+    authority.cert_pem.write_to_path(files["ca_bundle"])
+    client.cert_chain_pems[0].write_to_path(files["client_cert"])
+    client.private_key_pem.write_to_path(files["client_key"])
+    demanding = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(demanding)
+    authority.configure_trust(demanding)
+    demanding.verify_mode = ssl.CERT_REQUIRED
+
+    async def alook(hook: ArcGISTasksHook) -> int:
+        async with hook:
+            return await hook.arun(tasks.count_tasks(hook.session))
+
+    with serve(tls=demanding) as served:
+        for without, refused in (("", False), ("ca_bundle", True), ("client_cert", True)):
+            given = {name: path for name, path in files.items() if name != without}
+            extra = {"token": "tok", "owner": "gis", "unreachable_timeout": 0.3, **given}
+            hook = ArcGISTasksHook(connect(host=served.url, extra=extra))
+            for look in (hook.count_tasks, lambda hook=hook: asyncio.run(alook(hook))):
+                with pytest.raises(PortalUnreachable) if refused else nullcontext():
+                    assert look() == 0
+        assert served.heads.count("get /") == 4
 
 
 def test_no_such_connection() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +12,8 @@ import pytest
 from airflow_provider_arcgis_tasks.hooks import ArcGISTasksHook
 from airflow_provider_arcgis_tasks.portal import TaskDefinition
 from airflow_provider_arcgis_tasks.sandbox import FaultKind, Rules, Sandbox
+from tests import dag_runs
+from tests.dag_runs import Outcome
 
 PARAMETERS: dict[str, dict[str, Any]] = {
     "ExecuteNotebook": {"region": "north"},
@@ -38,47 +39,14 @@ def portal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
         yield sandbox
 
 
-class Outcome:
-    """What a DAG run came to."""
-
-    def __init__(self, dag_run: Any, rows: list[Any]) -> None:
-        from airflow.models.xcom import XComModel
-
-        self.state = str(dag_run.state)
-        self.pushed = {row.key: XComModel.deserialize_value(row) for row in rows}
-        self.returned = {
-            row.task_id if row.map_index < 0 else (row.task_id, row.map_index): XComModel.deserialize_value(
-                row
-            )
-            for row in rows
-            if row.key == "return_value"
-        }
-        self.states = {task.task_id: str(task.state) for task in dag_run.get_task_instances()}
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    dag_runs.hurry(monkeypatch)
 
 
 @pytest.fixture
 def run_dag(airflow_database: None) -> Callable[..., Outcome]:
-    """Runs a DAG that holds what the given function makes, in this process."""
-    from airflow.dag_processing.bundles.manager import DagBundlesManager
-    from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
-    from airflow.models.xcom import XComModel
-    from airflow.sdk import DAG
-    from airflow.utils.session import create_session
-
-    DagBundlesManager().sync_bundles_to_db()
-
-    def run(build: Callable[[], Any]) -> Outcome:
-        with DAG(f"dag_{time.time_ns()}", schedule=None) as dag:
-            build()
-        bag = DagBag(dag_folder="/dev/null", collect_dags=False)
-        bag.bag_dag(dag)
-        sync_bag_to_db(bag, "dags-folder", None)
-        dag_run = dag.test()
-        with create_session() as session:
-            rows = session.query(XComModel).filter_by(dag_id=dag.dag_id).all()
-        return Outcome(dag_run, rows)
-
-    return run
+    return dag_runs.run_dag
 
 
 @pytest.mark.parametrize("deferrable", [False, True], ids=["worker", "deferred"])
@@ -86,6 +54,7 @@ def run_dag(airflow_database: None) -> Callable[..., Outcome]:
 def test_trigger_runs_every_task_type(
     portal: Sandbox, run_dag: Callable[..., Any], task_type: str, deferrable: bool
 ) -> None:
+    from airflow_provider_arcgis_tasks.links import ArcGISPortalLink
     from airflow_provider_arcgis_tasks.operators import ArcGISTriggerTaskOperator
 
     item = portal.add_item(type=task_type, title="thing")
@@ -99,7 +68,7 @@ def test_trigger_runs_every_task_type(
             parameters=PARAMETERS[task_type],
             task_url=TOOL if task_type == "GPService" else None,
             deferrable=deferrable,
-            poll_interval=1,
+            poll_interval=0.2,
             timeout=60,
         )
     )
@@ -113,6 +82,8 @@ def test_trigger_runs_every_task_type(
         "status": "succeeded",
         "result": "done",
     }
+    assert outcome.pushed["portal_task_id"] == fired.task_id
+    assert outcome.pushed[ArcGISPortalLink().xcom_key] == f"{portal.url}/home/item.html?id={item}"
     if task_type == "ExecuteNotebook":
         assert fired.inputs == {"region": "north"}
     elif PARAMETERS[task_type]:
@@ -126,7 +97,7 @@ DEFERRED_OR_NOT = pytest.mark.parametrize("deferrable", [False, True], ids=["wor
 def trigger(**arguments: Any) -> Any:
     from airflow_provider_arcgis_tasks.operators import ArcGISTriggerTaskOperator
 
-    return ArcGISTriggerTaskOperator(**{"task_id": "go", "poll_interval": 1, "timeout": 60, **arguments})
+    return ArcGISTriggerTaskOperator(**{"task_id": "go", "poll_interval": 0.2, "timeout": 60, **arguments})
 
 
 @pytest.fixture
@@ -160,7 +131,7 @@ def test_mapped_over_a_list(
             item_id=notebook,
             task_type="ExecuteNotebook",
             deferrable=deferrable,
-            poll_interval=1,
+            poll_interval=0.2,
         ).expand(parameters=[{"region": region} for region in regions])
     )
     assert told.state == "success"
@@ -201,7 +172,6 @@ def test_an_existing_portal_task_is_run_once_more_and_left_alone(
 @pytest.mark.parametrize(
     ("keep", "outcome", "kept"),
     [
-        ("never", "failed", False),
         ("on_failure", "failed", True),
         ("on_failure", "succeeded", False),
         ("always", "succeeded", True),
@@ -227,7 +197,7 @@ def test_timeout_before_the_run_has_finished(
     portal: Sandbox, notebook: str, run_dag: Callable[..., Outcome], deferrable: bool
 ) -> None:
     portal.plan(notebook, duration=1e6)
-    told = run_dag(lambda: trigger(item_id=notebook, timeout=5, deferrable=deferrable))
+    told = run_dag(lambda: trigger(item_id=notebook, timeout=3, deferrable=deferrable))
     assert told.state == "failed"
     assert len(portal.portal.fired) == 1
     assert not any(task.active for task in ArcGISTasksHook().search_tasks())
@@ -262,7 +232,7 @@ def test_waits_for_a_free_slot(
     with Sandbox(speed=120, rules=Rules(active_task_limit=1)) as portal:
         monkeypatch.setenv("AIRFLOW_CONN_ARCGIS_DEFAULT", portal.connection_uri)
         item = portal.add_item(type="ExecuteNotebook", title="Count")
-        ends = datetime.fromtimestamp(portal.portal.clock.now(), UTC) + timedelta(minutes=9)
+        ends = datetime.fromtimestamp(portal.portal.clock.now(), UTC) + timedelta(minutes=4)
         ArcGISTasksHook().create_task(
             TaskDefinition(
                 task_type="ExecuteNotebook", item_id=item, schedule="0 3 1 1 *", title="Other", ends_at=ends
@@ -274,14 +244,69 @@ def test_waits_for_a_free_slot(
         assert fired.start >= ends.timestamp()
 
 
-def test_a_refused_sign_in_is_tried_once(
+def test_a_wrong_password_is_tried_once_by_each_of_them(
     portal: Sandbox, monkeypatch: pytest.MonkeyPatch, notebook: str, run_dag: Callable[..., Outcome]
 ) -> None:
+    from airflow_provider_arcgis_tasks import operators
+
     wrong = portal.connection_uri.replace(portal.password, "wrong")
     monkeypatch.setenv("AIRFLOW_CONN_ARCGIS_DEFAULT", wrong)
-    told = run_dag(lambda: trigger(item_id=notebook, retries=3, retry_delay=timedelta(seconds=0)))
-    assert told.state == "failed"
-    assert portal.portal.count("generateToken") == 1
+    new = {"task_type": "ExecuteNotebook", "item_id": notebook}
+    one = {"portal_task_id": "a" * 32}
+    retrying = {"retries": 3, "retry_delay": timedelta(0)}
+
+    def build() -> None:
+        operators.ArcGISCreateTaskOperator(task_id="create", **new, **retrying, schedule="@daily")
+        operators.ArcGISUpdateTaskOperator(task_id="update", **one, **retrying, title="T")
+        operators.ArcGISEnableTaskOperator(task_id="enable", **one, **retrying)
+        operators.ArcGISDisableTaskOperator(task_id="disable", **one, **retrying)
+        operators.ArcGISDeleteTaskOperator(task_id="delete", **one, **retrying)
+        trigger(task_id="run", **new, **retrying)
+        trigger(task_id="run_deferred", **new, **retrying, deferrable=True)
+        trigger(task_id="run_another", **one, **retrying)
+        sense(task_id="poke", **one, **retrying)
+        sense(task_id="reschedule", **one, **retrying, mode="reschedule")
+        sense(task_id="defer", **one, **retrying, deferrable=True)
+
+    told = run_dag(build)
+    assert set(told.states.values()) == {"failed"}
+    assert portal.portal.count("generateToken") == len(portal.portal.journal) == len(told.states) == 11
+
+
+@pytest.mark.parametrize("retries", [0, 3])
+@pytest.mark.parametrize("waiting", ["run", "sensor"])
+def test_a_password_that_becomes_wrong_while_deferred_is_tried_once(
+    portal: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    notebook: str,
+    run_dag: Callable[..., Outcome],
+    waiting: str,
+    retries: int,
+) -> None:
+    """Though there is something to clean up."""
+    from airflow_provider_arcgis_tasks.triggers import PortalTrigger
+
+    often = {"retries": retries, "retry_delay": timedelta(0), "deferrable": True}
+    rare = TaskDefinition(task_type="ExecuteNotebook", item_id=notebook, schedule="0 3 1 1 *", title="Rare")
+    never = ArcGISTasksHook().create_task(rare)
+    before = portal.portal.count("generateToken")
+    open_hook = PortalTrigger._hook
+
+    def with_a_wrong_password(waiter: PortalTrigger) -> ArcGISTasksHook:
+        wrong = portal.connection_uri.replace(portal.password, "wrong")
+        monkeypatch.setenv("AIRFLOW_CONN_ARCGIS_DEFAULT", wrong)
+        return open_hook(waiter)
+
+    monkeypatch.setattr(PortalTrigger, "_hook", with_a_wrong_password)
+    told = run_dag(
+        lambda: (
+            trigger(item_id=notebook, **often)
+            if waiting == "run"
+            else sense(task_id="go", portal_task_id=never, **often)
+        )
+    )
+    assert told.states == {"go": "failed"}
+    assert portal.portal.count("generateToken") - before == 2  # by the worker, and in vain by the triggerer
 
 
 def test_one_task_operators(portal: Sandbox, notebook: str, run_dag: Callable[..., Outcome]) -> None:
@@ -426,16 +451,8 @@ def test_sensor_timeout(
     never = ArcGISTasksHook().create_task(
         TaskDefinition(task_type="ExecuteNotebook", item_id=notebook, schedule="0 3 1 1 *", title="Rare")
     )
-    told = run_dag(lambda: sense(portal_task_id=never, timeout=2, soft_fail=soft_fail, **how))
+    told = run_dag(lambda: sense(portal_task_id=never, timeout=1, soft_fail=soft_fail, **how))
     assert told.states["wait"] == state
-
-
-def test_the_link_leads_to_the_item(portal: Sandbox, notebook: str, run_dag: Callable[..., Outcome]) -> None:
-    from airflow_provider_arcgis_tasks.links import ArcGISPortalLink
-
-    told = run_dag(lambda: trigger(item_id=notebook))
-    assert told.pushed[ArcGISPortalLink().xcom_key] == f"{portal.url}/home/item.html?id={notebook}"
-    assert told.pushed["portal_task_id"] == told.returned["go"]["portal_task_id"]
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_arcgis_tasks.portal import (
     ArcGISTasksError,
     DeadlinePassed,
     Operation,
+    PortalError,
     Request,
     Response,
     TaskDefinition,
@@ -26,6 +27,7 @@ from airflow_provider_arcgis_tasks.portal import (
     until,
 )
 from airflow_provider_arcgis_tasks.portal import oneshot as shots
+from airflow_provider_arcgis_tasks.portal.address import PortalAddress
 from airflow_provider_arcgis_tasks.portal.credentials import AppLogin, Password, ReadyToken
 from airflow_provider_arcgis_tasks.portal.errors import error_from_dict
 from airflow_provider_arcgis_tasks.portal.oneshot import Blocked, Job, Mark
@@ -33,7 +35,7 @@ from airflow_provider_arcgis_tasks.portal.schedules import IfExists, ensure_task
 from airflow_provider_arcgis_tasks.portal.session import Session
 from airflow_provider_arcgis_tasks.portal.verdict import Criteria
 from airflow_provider_arcgis_tasks.portal.watch import WhichRun, wait_for_run
-from tests.portal.play import LOST, NOON, Play, http_date, response, session
+from tests.portal.play import LOST, NOON, URL, USERS, Play, http_date, response, session
 
 hostile = settings(deadline=None, database=None, max_examples=100)
 
@@ -64,7 +66,7 @@ OPERATIONS: dict[str, Callable[[Session], Operation[Any]]] = {
     "ensure": lambda s: ensure_task(s, DEFINITION, IfExists.UPDATE),
     "start": lambda s: until(SOON, shots.start(s, JOB, MARK)),
     "one-shot wait": lambda s: until(SOON, shots.wait(s, TASK, JOB, MARK, 30)),
-    "finish": lambda s: shots.finish(s, TASK, keep=True),
+    "finish": lambda s: shots.finish(s, TASK, mark=MARK, keep=True),
     "cancel": lambda s: until(SOON, shots.cancel(s, MARK)),
     "watch": lambda s: until(
         SOON,
@@ -94,6 +96,8 @@ def check(request: Request) -> None:
     for name, value in request.params.items():
         assert isinstance(value, str), name
         value.encode()
+    for name, value in request.headers.items():
+        assert (value.isascii(), value.isprintable()) == (True, True), name
 
 
 # --- answers -----------------------------------------------------------------------------------------
@@ -324,6 +328,59 @@ def test_one_and_the_same_error_for_everything(name: str, sign_in: str, code: in
     assert play.asked.count("POST createTask") <= 1 or code == 429
 
 
+@pytest.mark.parametrize("token", ["", " ", "a b", "a\r\nX: y", "a\x00", "ü", "\ud800", 5, ["a"], None])
+@pytest.mark.parametrize("sign_in", ["password", "app"])
+def test_a_token_that_does_not_fit_into_a_header(sign_in: str, token: Any) -> None:
+    """It would smuggle in another header, or fail in each HTTP library in its own way."""
+    play = Play(otherwise={"token": token, "access_token": token, "expires_in": 3600})
+    with pytest.raises(ArcGISTasksError, match="no usable token"):
+        play(tasks.search_org_tasks(SIGN_INS[sign_in]()))
+    assert len(play.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": {"code": 400, "message": "x" * 10**6, "messageCode": "y" * 10**6, "details": []}},
+        {"error": {"code": 400, "message": "No.", "details": ["x" * 10**6] * 10}},
+        {"error": {"code": 400, "message": "No.", "details": ["x"] * 10**6}},
+        {"error": {"code": 500, "message": "x" * 10**6}},
+        {"error": "x" * 10**6},
+        {"status": "failed", "messages": ["x" * 1000] * 1000},
+        {"x" * 10**6: True},
+        response(b"", 302, location="https://x/" + "y" * 10**6),
+    ],
+    ids=["message", "details", "many details", "server error", "oauth", "messages", "name", "redirect"],
+)
+def test_a_megabyte_of_words_makes_a_short_error(body: Any) -> None:
+    """Errors go into logs, and with events into Airflow's database."""
+    with pytest.raises(ArcGISTasksError) as e:
+        Play(otherwise=body)(tasks.enable_task(session(unreachable_timeout=60), TASK))
+    assert len(json.dumps(e.value.to_dict())) < 30_000
+
+
+@pytest.mark.parametrize("name", ["list", "org", "survey", "runs", "watch", "ensure", "start"])
+def test_a_list_of_millions(name: str) -> None:
+    """As many as a body that is just small enough can hold: reading them all takes a minute."""
+    many = b"[" + b",".join([b'{"id":"a"}'] * 100_000) + b"]"
+    play = Play(otherwise=b'{"total": 1, "nextStart": -1, "tasks": %s, "runs": %s}' % (many, many))
+    with pytest.raises(PortalError, match="makes no sense: there are 100000 entries"):
+        play(OPERATIONS[name](session()))
+    assert len(play.requests) == 1
+
+
+def test_a_list_without_end() -> None:
+    """It ends in an error, not in a list that lacks the rest."""
+
+    def page(request: Request) -> Any:
+        return {"tasks": [{"id": TASK}] * 500, "nextStart": int(request.params["start"]) + 100}
+
+    play = Play(otherwise=page)
+    with pytest.raises(PortalError, match="does not end"):
+        play(tasks.list_tasks(session()))
+    assert len(play.requests) == 200
+
+
 # --- arguments ---------------------------------------------------------------------------------------
 
 SAFE = set(string.ascii_letters + string.digits + "-._~%/:")
@@ -356,16 +413,19 @@ def test_any_owner(owner: str) -> None:
 
 @hostile
 @given(first=ANYTHING, second=ANYTHING)
+@example(first="a/b", second="a/b")
+@example(first="a?b", second="a?b")
+@example(first="a%2Fb", second="a#b")
 def test_any_id(first: Any, second: Any) -> None:
-    for operation in (
-        lambda s: tasks.get_task(s, first),
-        lambda s: tasks.get_runs(s, first),
-        lambda s: tasks.delete_task(s, first),
-        lambda s: tasks.update_task(s, first, title="x"),
-        lambda s: tasks.get_run(s, first, second),
-        lambda s: tasks.get_run(s, TASK, second),
-        lambda s: tasks.delete_run(s, TASK, second),
-        lambda s: tasks.list_tasks(s, item_id=second),
+    for operation, path in (
+        (lambda s: tasks.get_task(s, first), "/{first}"),
+        (lambda s: tasks.get_runs(s, first), "/{first}/runs"),
+        (lambda s: tasks.delete_task(s, first), "/{first}/delete"),
+        (lambda s: tasks.update_task(s, first, title="x"), "/{first}"),
+        (lambda s: tasks.get_run(s, first, second), "/{first}/runs/{second}"),
+        (lambda s: tasks.get_run(s, TASK, second), f"/{TASK}/runs/{{second}}"),
+        (lambda s: tasks.delete_run(s, TASK, second), f"/{TASK}/runs/{{second}}/delete"),
+        (lambda s: tasks.list_tasks(s, item_id=second), ""),
     ):
         play = Play(otherwise=usual)
         try:
@@ -374,9 +434,15 @@ def test_any_id(first: Any, second: Any) -> None:
         except ValueError as refusal:
             assert "_id: " in str(refusal)  # noqa: PT017
             assert not play.requests
-        for request in play.requests:
-            check(request)
-            assert set(request.url) <= SAFE
+            continue
+        url = play.requests[0].url
+        assert url == f"{USERS}/gis/tasks{path.format(first=first, second=second)}"
+        assert (url.count("/"), set(url) <= SAFE) == (f"{USERS}/gis/tasks{path}".count("/"), True)
+
+
+def test_an_odd_id_in_a_link() -> None:
+    link = PortalAddress.parse(URL).item_page("a&b=c#d/../e\u202e")
+    assert link == f"{URL}/home/item.html?id=a%26b%3Dc%23d%2F..%2Fe%E2%80%AE"
 
 
 @hostile

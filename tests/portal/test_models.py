@@ -237,7 +237,7 @@ def test_ids(good: str) -> None:
     "bad", ["ä", "\u0663", "a/b", "..", "a.b", "", "x" * 129, b"a", 5, None, " a", "a\n"]
 )
 def test_what_is_no_id(bad: Any) -> None:
-    with pytest.raises(ValueError, match="item_id: .* is not a portal id"):
+    with pytest.raises(ValueError, match=r"item_id: .* is not a portal id"):
         check_id("item_id", bad)
 
 

@@ -20,6 +20,7 @@ from airflow_provider_arcgis_tasks.portal import (
     Request,
     RunStatus,
     TaskDefinition,
+    Unreachable,
     WriteUnanswered,
     tasks,
 )
@@ -198,6 +199,13 @@ def test_what_is_not_there(name: str, value: Any) -> None:
 def test_deleting_says_what_there_was() -> None:
     assert Play(DONE)(tasks.delete_task(session(), TASK)) is True
     assert Play(DONE)(tasks.delete_run(session(), TASK, RUN)) is True
+
+
+@pytest.mark.parametrize("name", ["delete", "delete run"])
+@pytest.mark.parametrize(("trouble", "deleted"), [(LOST, True), (REFUSED, False)])
+def test_what_is_gone_after_a_lost_answer_was_deleted(name: str, trouble: Unreachable, deleted: bool) -> None:
+    """Else a delete that worked would say that there was nothing to delete."""
+    assert Play(trouble, UNKNOWN)(OPERATIONS[name][0](session())) is deleted
 
 
 @pytest.mark.parametrize("name", ["delete", "enable", "disable", "update run", "delete run"])
@@ -408,7 +416,7 @@ def test_create_without_an_id(answer: Any) -> None:
     "fields", [{"title": "half \ud800"}, {"task_type": "GPService", "task_url": f"{GP_TASK}\udfff"}]
 )
 def test_text_that_can_not_be_sent(fields: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"^(title|taskUrl): "):
+    with pytest.raises(ValueError, match=r"^(title|task_url): "):
         Play()(tasks.create_task(session(), definition(**fields)))
 
 
