@@ -22,7 +22,7 @@ class Call:
     raises: str = ""
 
 
-GP_TASK = "https://gis.example.com/tools/GPServer/Clip"
+GP_TASK = "https://g.example/GPServer/Clip"
 SCENE = "https://gis.example.com/server/rest/services/Hosted/City/SceneServer"
 
 NEEDED: Mapping[str, dict[str, Any]] = {
