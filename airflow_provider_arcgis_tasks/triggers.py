@@ -192,7 +192,7 @@ class ArcGISOneShotTrigger(PortalTrigger):
 
     def operation(self, session: Session) -> Operation[dict[str, Any]]:
         """Wait for its run."""
-        job, mark = Job(**self.job), Mark.parse(self.mark)
+        job, mark = Job.from_dict(self.job), Mark.parse(self.mark)
         run = yield from oneshot.wait(session, self.portal_task_id, job, mark, self.poll_interval)
         return run_event(run)
 

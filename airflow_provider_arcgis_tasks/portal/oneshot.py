@@ -15,7 +15,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -211,7 +211,7 @@ class Job:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON from which `Job(**facts)` makes the same job: for a trigger."""
+        """Plain JSON from which `from_dict` makes the same job: for a trigger."""
         return {
             "task_type": str(self.task_type),
             "item_id": self.item_id,
@@ -219,6 +219,12 @@ class Job:
             "parameters": None if self.parameters is None else dict(self.parameters),
             "task_url": self.task_url,
         }
+
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any]) -> Job:
+        """Make the job again that `to_dict` described, in this version or in another one."""
+        known: dict[str, Any] = {part.name: facts.get(part.name) for part in fields(cls)}
+        return cls(**known)
 
     def definition(
         self,

@@ -6,6 +6,7 @@ tests crash and fault every step; these say what each step is for.
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 from collections.abc import Callable
@@ -940,6 +941,15 @@ def test_a_process_that_was_stopped_cleans_nothing_up(world: World, frozen: Sess
 def test_jobs_are_checked(fields: dict[str, Any], text: str, world: World) -> None:
     with pytest.raises(ValueError, match=text):
         job(world, **fields)
+
+
+def test_a_job_survives_a_trigger_row_and_a_new_version(world: World) -> None:
+    made = job(world, task_type="GPService", task_url=TOOL)
+    facts = json.loads(json.dumps(made.to_dict()))
+    assert Job.from_dict(facts) == made
+    assert Job.from_dict({**facts, "priority": 1}) == made
+    del facts["parameters"]
+    assert Job.from_dict(facts).parameters is None
 
 
 @pytest.mark.parametrize(
