@@ -67,13 +67,22 @@ class AirflowApi:
         health = self._health() or {}
         return all(health.get(part, {}).get("status") == "healthy" for part in HEALTHY_PARTS)
 
-    def warm_up(self) -> None:
-        """Makes the server build the routes for workers, which takes seconds, before the first task asks."""
-        self._http.get(f"{self.url}/execution/health", timeout=120)
+    def warm_up(self) -> bool:
+        """Makes the server build the routes for workers, which takes seconds, before the first task asks.
+
+        Returns whether the server is up.
+        """
+        try:
+            self._http.get(f"{self.url}/execution/health", timeout=120)
+        except requests.ConnectionError:
+            return False
+        return True
 
     def has_dag(self, dag_id: str) -> bool:
         """Whether the DAG has been read."""
-        return any(dag["dag_id"] == dag_id for dag in self._ask("GET", "dags")["dags"])
+        return any(
+            dag["dag_id"] == dag_id for dag in self._ask("GET", f"dags?dag_id_pattern={dag_id}")["dags"]
+        )
 
     def import_errors(self) -> list[str]:
         """What went wrong while DAG files were read."""
@@ -83,6 +92,10 @@ class AirflowApi:
     def unpause(self, dag_id: str) -> None:
         """Lets the DAG run."""
         self._ask("PATCH", f"dags/{dag_id}", {"is_paused": False})
+
+    def pause(self, dag_id: str) -> None:
+        """Holds back what is not running yet."""
+        self._ask("PATCH", f"dags/{dag_id}", {"is_paused": True})
 
     def add_pool(self, name: str, slots: int) -> None:
         """Makes a pool that counts waiting tasks as well as running ones."""

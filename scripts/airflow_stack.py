@@ -20,12 +20,12 @@ import time
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from scripts.airflow_api import AirflowApi, DagRun
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,8 @@ class AirflowStack:
         dags_folder: The DAG files to run.
         environment: Variables for the processes, `AIRFLOW_CONN_...` above all.
         settings: Airflow settings by section that differ from those chosen here.
+        busy: Whether many tasks run while the REST API is used. Workers then get an api-server of their own:
+            a single one blocks itself on SQLite when it logs a user's action while a worker's request writes.
     """
 
     def __init__(
@@ -64,10 +66,19 @@ class AirflowStack:
         dags_folder: Path,
         environment: Mapping[str, str] | None = None,
         settings: Settings | None = None,
+        *,
+        busy: bool = False,
     ) -> None:
         self.folder = folder
         self.port = _free_port()
-        self.api = AirflowApi(f"http://127.0.0.1:{self.port}")
+        self.api = self._workers_api = AirflowApi(f"http://127.0.0.1:{self.port}")
+        self._components = COMPONENTS
+        self._database_url = f"sqlite:///{folder}/airflow.db"
+        if busy:
+            self._database_url += "?timeout=30"
+            workers_port = _free_port()
+            self._workers_api = AirflowApi(f"http://127.0.0.1:{workers_port}")
+            self._components = _with_api_servers_apart(workers_port)
         self._settings = self._configuration(dags_folder, settings or {})
         self._environment = _clean_environment() | {"AIRFLOW_HOME": str(folder)} | dict(environment or {})
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -84,15 +95,15 @@ class AirflowStack:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def start(self, names: Iterable[str] = COMPONENTS) -> None:
-        """Starts the named components, all by default.
+    def start(self, names: Iterable[str] | None = None) -> None:
+        """Starts the named components, all by default; `triggerer#2` is one more triggerer.
 
         Each takes seconds of one core to start, the api-server most: it goes first and the others follow one
         after the other, so that on a small machine it does not share its core with all three.
         """
         self._prepare()
-        for name in names:
-            component = COMPONENTS[name]
+        for name in names or self._components:
+            component = self._components[name.partition("#")[0]]
             with self.log_file(name).open("ab") as log:
                 self._processes[name] = self._launch(component.command, log)
             if component.started:
@@ -105,7 +116,7 @@ class AirflowStack:
     def wait_until_healthy(self, timeout: float = 120) -> None:
         """Waits until every component works."""
         self._wait_until(self.api.healthy, timeout, "healthy")
-        self.api.warm_up()
+        self._wait_until(self._workers_api.warm_up, timeout, "ready for workers")
 
     def wait_for_dag(self, dag_id: str, timeout: float = 60) -> None:
         """Waits until the DAG has been read; raises `RuntimeError` when its file can't be imported."""
@@ -126,7 +137,7 @@ class AirflowStack:
 
     def check(self) -> None:
         """Raises `RuntimeError` when a component has ended by itself."""
-        for name, process in self._processes.items():
+        for name, process in list(self._processes.items()):
             if process.poll() is not None:
                 raise RuntimeError(f"airflow {name} ended with {process.returncode}.\n{self.log_tail(name)}")
 
@@ -142,6 +153,29 @@ class AirflowStack:
             _signal_group(process, signal.SIGKILL)
             process.wait()
 
+    def freeze(self, name: str) -> None:
+        """Makes the component stand still, as on a suspended machine, but not while it locks the database."""
+        _signal_group(self._processes[name], signal.SIGSTOP)
+        while self._is_locked():
+            _signal_group(self._processes[name], signal.SIGCONT)
+            time.sleep(0.1)
+            _signal_group(self._processes[name], signal.SIGSTOP)
+
+    def thaw(self, name: str) -> None:
+        """Lets a frozen component go on."""
+        _signal_group(self._processes[name], signal.SIGCONT)
+
+    def kill(self, name: str) -> None:
+        """Kills the component and all its processes, as if its machine were gone."""
+        process = self._processes.pop(name)
+        _signal_group(process, signal.SIGKILL)
+        process.wait()
+
+    def query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """Reads from the metadata database, which costs the api-server nothing."""
+        with self._database() as database:
+            return database.execute(statement, values).fetchall()
+
     def log_file(self, name: str) -> Path:
         """Where the component writes what it has to say."""
         return self.folder / f"{name}.log"
@@ -153,7 +187,22 @@ class AirflowStack:
 
     def log_tails(self) -> str:
         """The end of every component's log."""
-        return "\n".join(self.log_tail(name) for name in COMPONENTS)
+        return "\n".join(self.log_tail(name) for name in self._components)
+
+    @contextlib.contextmanager
+    def _database(self, mode: str = "ro", timeout: float = 30) -> Iterator[sqlite3.Connection]:
+        address = f"file:{self.folder / 'airflow.db'}?mode={mode}"
+        with contextlib.closing(sqlite3.connect(address, timeout, uri=True)) as database:
+            yield database
+
+    def _is_locked(self) -> bool:
+        """Whether somebody is in the middle of writing to the metadata database, for longer than it takes."""
+        try:
+            with self._database("rw", timeout=1) as database:
+                database.execute("begin immediate")
+        except sqlite3.OperationalError:
+            return True
+        return False
 
     def _wait_until(self, reached: Callable[[], bool], timeout: float, state: str) -> None:
         deadline = time.monotonic() + timeout
@@ -188,7 +237,7 @@ class AirflowStack:
         )
 
     def _configuration(self, dags_folder: Path, changes: Settings) -> Settings:
-        url = f"http://127.0.0.1:{self.port}"
+        url = self.api.url
         return _merged(
             {
                 "core": {
@@ -197,7 +246,7 @@ class AirflowStack:
                     "load_examples": False,
                     "fernet_key": "",
                     "parallelism": 6,
-                    "execution_api_server_url": f"{url}/execution/",
+                    "execution_api_server_url": f"{self._workers_api.url}/execution/",
                     "simple_auth_manager_all_admins": True,
                 },
                 "api": {
@@ -207,7 +256,7 @@ class AirflowStack:
                     "secret_key": secrets.token_hex(32),
                 },
                 "api_auth": {"jwt_secret": secrets.token_hex(64)},
-                "database": {"sql_alchemy_conn": f"sqlite:///{self.folder}/airflow.db"},
+                "database": {"sql_alchemy_conn": self._database_url},
                 "logging": {"base_log_folder": self.folder / "logs"},
                 "scheduler": {"scheduler_idle_sleep_time": 0.3, "trigger_timeout_check_interval": 2},
                 "dag_processor": {"refresh_interval": 5, "parsing_processes": 1},
@@ -215,6 +264,14 @@ class AirflowStack:
             },
             changes,
         )
+
+
+def _with_api_servers_apart(workers_port: int) -> dict[str, Component]:
+    server = COMPONENTS["api-server"].command
+    return {
+        "api-server": Component([*server, "--apps", "core"]),
+        "workers-api": Component([*server, "--apps", "execution", "--port", str(workers_port)]),
+    } | {name: component for name, component in COMPONENTS.items() if name != "api-server"}
 
 
 def provide_database(target: Path) -> None:
