@@ -56,5 +56,9 @@ def moment(name: str, value: datetime | str | None) -> datetime | None:
             raise ValueError(
                 f"{name}: {value!r} is not a time; write ISO 8601 with a zone, such as 2026-01-31T06:00:00Z"
             ) from None
+        if value.utcoffset() is None:
+            raise ValueError(
+                f"{name}: {value.isoformat()!r} names no zone; write {value.isoformat()}Z for UTC"
+            )
     check_aware(name, value)
     return value

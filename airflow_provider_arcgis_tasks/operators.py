@@ -77,7 +77,7 @@ class ArcGISCreateTaskOperator(PortalOperator):
     often as its DAG does.
 
     Args:
-        task_type: What it runs: `ExecuteNotebook`, `RunDataPipeline`, ... (see `TaskType`).
+        task_type: What it runs: `ExecuteNotebook` (the default), `RunDataPipeline`, ... (see `TaskType`).
         item_id: The portal item that it runs. Only ExecuteReport can do without.
         schedule: Standard cron in UTC (five fields, or `@daily` and friends), or the portal's own dialect.
         title: Its title on the portal; by default `<dag_id>.<task_id>` and the map index, if any.
@@ -115,7 +115,7 @@ class ArcGISCreateTaskOperator(PortalOperator):
     def __init__(
         self,
         *,
-        task_type: TaskType | str,
+        task_type: TaskType | str = TaskType.EXECUTE_NOTEBOOK,
         schedule: str,
         item_id: str | None = None,
         title: str | None = None,
@@ -153,9 +153,9 @@ class ArcGISCreateTaskOperator(PortalOperator):
             ends_at=moment("ends_at", self.ends_at),
         )
         with self._hook() as hook:
+            if definition.item_id:
+                _push_link(context, hook.session.address.item_page(definition.item_id))
             task = hook.run(ensure_task(hook.session, definition, IfExists(self.if_exists)))
-            if task.item_id:
-                _push_link(context, hook.session.address.item_page(task.item_id))
         return task.id
 
 
@@ -397,6 +397,8 @@ class ArcGISTriggerTaskOperator(PortalOperator):
         wait = self._begin(context)
         with self._hook() as hook, self._cleaning_up(hook, wait):
             job = self._job(hook, context)
+            if job.item_id:
+                _push_link(context, hook.session.address.item_page(job.item_id))
             shot = self._start(hook, context, job, wait)
             if not self.wait_for_completion:
                 return {
@@ -463,15 +465,16 @@ class ArcGISTriggerTaskOperator(PortalOperator):
             starting = oneshot.start_when_possible(hook.session, job, wait.mark, wait.poll_interval, keep)
             shot = hook.run(until(wait.deadline, starting))
         context["ti"].xcom_push("portal_task_id", shot.portal_task_id)
-        if job.item_id:
-            _push_link(context, hook.session.address.item_page(job.item_id))
         self.log.info("%s fires at %s by the portal's clock", shot, shot.fires_at_text)
         return shot
 
     def _job(self, hook: ArcGISTasksHook, context: Context) -> Job:
         task_type = TaskType(self.portal_task_type)
         if bool(self.item_id) == bool(self.portal_task_id) and task_type is not TaskType.EXECUTE_REPORT:
-            raise ValueError("item_id, portal_task_id: give one of them: what to run, or whose job to run")
+            both = "both are given" if self.item_id else "both are empty"
+            raise ValueError(
+                f"item_id, portal_task_id: {both}; give the item to run, or the portal task whose job to run"
+            )
         if self.portal_task_id:
             check_text("title", self.title or "")
             check_parameters(self.parameters)
@@ -526,6 +529,9 @@ class ArcGISTriggerTaskOperator(PortalOperator):
             raise WaitTimeout(
                 f"The portal run had not finished when the time for it was over (timeout: {self.timeout})."
             ) from None
+        except KeyboardInterrupt:
+            self.on_kill()
+            raise
         except (RunFailed, Superseded, SignInRefused):
             raise  # nothing to clean up, or nobody who could: a refused password is not tried again
         except ArcGISTasksError:

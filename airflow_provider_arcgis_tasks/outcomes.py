@@ -88,4 +88,4 @@ def sign_in_once() -> Iterator[None]:
     try:
         yield
     except SignInRefused as refusal:
-        raise AirflowFailException(str(refusal)) from refusal
+        raise AirflowFailException(str(refusal)) from None

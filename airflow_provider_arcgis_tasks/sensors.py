@@ -24,7 +24,7 @@ from airflow_provider_arcgis_tasks.outcomes import (
 )
 from airflow_provider_arcgis_tasks.portal.effects import DeadlinePassed
 from airflow_provider_arcgis_tasks.portal.models import PortalRun, RunStatus
-from airflow_provider_arcgis_tasks.portal.verdict import Criteria, Verdict
+from airflow_provider_arcgis_tasks.portal.verdict import Criteria, Verdict, describe
 from airflow_provider_arcgis_tasks.portal.watch import WhichRun
 
 if TYPE_CHECKING:
@@ -134,6 +134,7 @@ class ArcGISTaskRunSensor(BaseSensorOperator):
         which, criteria = self._which(), self._criteria()
         with self._hook() as hook:
             run = hook.run(which.look(hook.session))
+        self.log.info("%s", "There is no such portal run yet" if run is None else describe(run))
         if run is None or criteria.verdict(run) is Verdict.WAITING:
             return None
         return criteria.check(run)

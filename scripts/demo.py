@@ -76,22 +76,27 @@ def _play(story: Story, stack: AirflowStack, portal: Sandbox) -> bool:
         stack.api.warm_up()
     story.phase("starting Airflow")
     with story.console.status("The DAGs run"):
-        succeeded = _follow(story, stack, runs)
+        succeeded = _follow(story, stack, portal, runs)
     story.phase("running the DAGs")
     if not succeeded:
         story.console.print(*filter(None, map(stack.api.trouble, runs)), sep="\n", markup=False)
-    story.console.print(_table(stack.api, portal, runs))
-    story.console.print("took: by the portal's clock. The ids begin with what is shown.", style="dim")
+    for run in runs:
+        story.console.print(_table(stack.api, portal, run))
+    story.console.print(
+        "took: seconds of the portal's clock. What next: README.md, 'No portal at hand?'", style="dim"
+    )
     story.console.print(story.times())
     return succeeded
 
 
-def _follow(story: Story, stack: AirflowStack, runs: list[DagRun]) -> bool:
+def _follow(story: Story, stack: AirflowStack, portal: Sandbox, runs: list[DagRun]) -> bool:
     """Tells each change of state until all runs have ended; returns whether they did so well and in time."""
     told: dict[tuple[DagRun, str], str | None] = {}
+    portal_told: dict[str, str] = {}
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         stack.check()
+        _tell_portal_runs(story, portal, portal_told)
         for run in runs:
             for task in stack.api.tasks(run):
                 if task.state in COLOURS and told.get((run, task.label)) != task.state:
@@ -105,26 +110,34 @@ def _follow(story: Story, stack: AirflowStack, runs: list[DagRun]) -> bool:
     return False
 
 
-def _table(api: AirflowApi, portal: Sandbox, runs: list[DagRun]) -> Table:
-    table = Table("task", "portal task", "portal run", "status", "took", "result", box=SIMPLE)
+def _tell_portal_runs(story: Story, portal: Sandbox, told: dict[str, str]) -> None:
+    """Tells what the portal does meanwhile."""
+    for fired in list(portal.portal.fired):
+        state = "executing" if portal.portal.clock.now() < fired.end else fired.outcome
+        if told.get(fired.run_id) != state:
+            told[fired.run_id] = state
+            title = str(fired.title).partition(" [")[0]
+            story.tell(f"portal run {fired.run_id[:6]} of {title}  {state}", "magenta")
+
+
+def _table(api: AirflowApi, portal: Sandbox, run: DagRun) -> Table:
+    columns = ("task", "portal task", "portal run", "status", "took", "result")
+    table = Table(*columns, box=SIMPLE, title=Text(run.dag_id, "bold"), title_justify="left")
     took = {fired.run_id: f"{fired.end - fired.start:.0f} s" for fired in portal.portal.fired}
-    for run in runs:
-        portal_task_id, report_id = PORTAL_TASKS_AND_REPORTS[run.dag_id]
-        table.add_row(Text(run.dag_id, "bold"))
-        for task in api.tasks(run):
-            if task.task_id == portal_task_id:
-                ran = _returned(api, run, task.task_id, task.map_index) or {"status": task.state}
-                portal_run_id = ran.get("portal_run_id", "")
-                table.add_row(
-                    Text(task.name),
-                    ran.get("portal_task_id", "")[:8],
-                    portal_run_id[:8],
-                    ran["status"],
-                    took.get(portal_run_id),
-                    Text(ran.get("result") or ""),
-                )
-        outcome = Text(str(_returned(api, run, report_id)))
-        table.add_row(report_id, "", "", "", "", outcome, end_section=True)
+    portal_task_id, report_id = PORTAL_TASKS_AND_REPORTS[run.dag_id]
+    for task in api.tasks(run):
+        if task.task_id == portal_task_id:
+            ran = _returned(api, run, task.task_id, task.map_index) or {"status": task.state}
+            portal_run_id = ran.get("portal_run_id", "")
+            table.add_row(
+                Text(task.name),
+                ran.get("portal_task_id", "")[:6],
+                portal_run_id[:6],
+                ran["status"],
+                took.get(portal_run_id),
+                Text(ran.get("result") or ""),
+            )
+    table.add_row(report_id, "", "", "", "", Text(str(_returned(api, run, report_id))))
     return table
 
 

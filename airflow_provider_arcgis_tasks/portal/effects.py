@@ -64,6 +64,9 @@ Operation: TypeAlias = Generator[Effect, Reply, T]
 class DeadlinePassed(TimeoutError):
     """The operation was still busy when its time was up (see `until`)."""
 
+    def __str__(self) -> str:
+        return "The time for it was over."
+
 
 def send(request: Request) -> Operation[Response | Unreachable]:
     """Send a request once."""

@@ -246,7 +246,7 @@ class TaskDefinition:
         if self.task_type == TaskType.GP_SERVICE:
             if not self.task_url or "/GPServer/" not in self.task_url:
                 raise ValueError(
-                    f"task_url: {self.task_url!r} is no geoprocessing task; GPService needs the URL of one "
+                    f"task_url: {self.task_url!r} is not the URL of a geoprocessing task; GPService needs the URL of one "
                     "asynchronous tool: https://gis.example.com/server/rest/services/Tools/GPServer/Buffer"
                 )
         elif self.task_url is not None:

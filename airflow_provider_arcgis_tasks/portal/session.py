@@ -234,9 +234,13 @@ class Session:
                 if trouble.acted and not repeatable:
                     raise WriteUnanswered(self._unreachable_text(trouble)) from None
                 delay = self._backoff(attempt, trouble.retry_after)
-                if (yield from now()) + delay >= give_up_at:
-                    raise PortalUnreachable(self._unreachable_text(trouble)) from None
-                self._tell(trouble, attempt, delay)
+                left = give_up_at - (yield from now())
+                if delay >= left:
+                    raise PortalUnreachable(
+                        f"{self._unreachable_text(trouble)} Gave up after {self._unreachable_timeout:g} s "
+                        "(unreachable_timeout)."
+                    ) from None
+                self._tell(trouble, attempt, delay, left)
             yield from pause(delay)
             attempt += 1
 
@@ -250,13 +254,15 @@ class Session:
         self.clock.observe(reply.headers.get("date"), sent, received)
         return read(reply, _secrets(request))
 
-    def _tell(self, trouble: NoAnswer, attempt: int, delay: float) -> None:
-        """Log what hardly mends itself at once, and the rest when it lasts."""
-        lasting = trouble.misdirected or _BAD_CERTIFICATE in trouble.reason
-        level = (
-            logging.WARNING if lasting and attempt == 0 else logging.INFO if attempt == 2 else logging.DEBUG
-        )
-        log.log(level, "%s Asking again in %.1f s", self._unreachable_text(trouble), delay)
+    def _tell(self, trouble: NoAnswer, attempt: int, delay: float, left: float) -> None:
+        """Log what hardly mends itself at once, and the rest when it lasts: from then on with each pause."""
+        hopeless = trouble.misdirected or any(sign in trouble.reason for sign in _HOPELESS)
+        if attempt >= _LASTING_ATTEMPTS or (hopeless and attempt == 0):
+            level = logging.WARNING
+        else:
+            level = logging.INFO if attempt == 2 else logging.DEBUG
+        text = self._unreachable_text(trouble)
+        log.log(level, "%s Asking again in %.1f s, and for %.0f s at most", text, delay, left)
 
     def _backoff(self, attempt: int, retry_after: float | None) -> float:
         ceiling = min(_FIRST_BACKOFF * 2.0 ** min(attempt, 10), _LONGEST_BACKOFF)
@@ -270,6 +276,10 @@ class Session:
                 " Check the host of the connection: its context path (such as /portal or /arcgis) may be "
                 "missing or wrong, or a sign-in page or proxy stands in between."
             )
+        if _NO_HTTPS in trouble.reason:
+            text += (
+                " What listens there does not speak HTTPS: check port and scheme of the connection's host."
+            )
         if _BAD_CERTIFICATE in trouble.reason:
             text += (
                 " If the certificate is signed by an authority of your own, give its file as ca_bundle in "
@@ -279,6 +289,10 @@ class Session:
 
 
 _BAD_CERTIFICATE = "CERTIFICATE_VERIFY_FAILED"
+_NO_HTTPS = "WRONG_VERSION_NUMBER"
+_HOPELESS = (_BAD_CERTIFICATE, _NO_HTTPS)
+_LASTING_ATTEMPTS = 6
+"""The pauses are about half a minute long by then."""
 _CHECK: Mapping[type[Renewable], str] = {
     Password: (
         "Check user and password of the connection. Not tried again, so that the account is not locked; "

@@ -37,6 +37,10 @@ class FaultKind(StrEnum):
     ERROR = "error"
     """No effect; any envelope: `body`, `status`."""
 
+    @classmethod
+    def _missing_(cls, value: object) -> FaultKind:
+        raise ValueError(f"kind: {value!r} is none of {', '.join(cls)}")
+
 
 TAKES_EFFECT = frozenset(
     {FaultKind.LOST_REPLY, FaultKind.HANG_UP, FaultKind.TRUNCATED, FaultKind.EMPTY, FaultKind.SLOW}

@@ -22,7 +22,7 @@ from airflow_provider_arcgis_tasks.sandbox.refusals import Refusal, token_invali
 from airflow_provider_arcgis_tasks.sandbox.routes import SIGN_INS, WRITES, Operation, Route, find_route
 from airflow_provider_arcgis_tasks.sandbox.rules import Rules
 from airflow_provider_arcgis_tasks.sandbox.scheduler import Scheduler
-from airflow_provider_arcgis_tasks.sandbox.state import ITEM_TYPES, Item, Request, State, new_id
+from airflow_provider_arcgis_tasks.sandbox.state import ITEM_TYPES, Item, Request, State, TaskType, new_id
 from airflow_provider_arcgis_tasks.sandbox.wire import Reply, html_reply, http_date, json_page, json_reply
 
 USERNAME = "analyst"
@@ -231,8 +231,13 @@ class Portal:
             notebook's
                 parameters) that returns either; what it raises makes the run fail.
             times: how many runs; None: one if more is queued behind, else all that follow.
+
+        Raises:
+            ValueError: there is no such item or task type.
         """
         with self._lock:
+            if key is not None and key not in self._state.items and key not in list(TaskType):
+                raise ValueError(f"key: {key!r} is neither an item nor one of {', '.join(TaskType)}")
             self._scheduler.advance_to(self.clock.now())
             plan = Plan(outcome, duration, result)
             if key is None:

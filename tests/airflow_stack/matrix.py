@@ -70,6 +70,7 @@ def _row(
     removed: int = 1,
     left: int = 0,
 ) -> Row:
+    """Unless said otherwise, one try makes one one-shot task, whose run succeeds, and removes it."""
     return Row(event, mode, moment, Outcome(state, tries, made, runs, removed, left))
 
 

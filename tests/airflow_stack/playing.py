@@ -65,6 +65,10 @@ class Play:
         ]
 
     def _play_triggerers(self, pool: ThreadPoolExecutor) -> None:
+        """Stop a triggerer, kill the next one, and let the last but one stand still for a while.
+
+        The rows of one end while those of the next begin.
+        """
         stack = self._stack
         _wait(self._start(pool, SIGTERM, Case.reach_moment) + self._start(pool, GONE, Case.reach_moment))
         self.triggers = stack.query("select * from trigger")

@@ -35,6 +35,7 @@ SETTINGS: Settings = {
     },
     "triggerer": {"job_heartbeat_sec": 2, "triggerer_health_check_threshold": 12},
 }
+"""Room for every row to wait in a worker, and a lost worker or triggerer is noticed within seconds."""
 
 Portals = dict[Row, SteppedSandbox]
 
