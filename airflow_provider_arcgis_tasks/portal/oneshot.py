@@ -646,7 +646,7 @@ def give_up(session: Session, mark: Mark) -> Operation[None]:
         yield from until(deadline, cancel(session, mark), request_timeout=_GIVE_UP_SECONDS / 4)
     except (ArcGISTasksError, DeadlinePassed) as problem:
         log.warning(
-            "Could not look for a one-shot task to remove. A retry will, or else, if there is one, it fires. %s",
+            "Could not look for a one-shot task to remove. If there is one, a retry does, or it fires. %s",
             problem,
         )
 
