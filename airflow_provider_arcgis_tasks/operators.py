@@ -42,6 +42,7 @@ from airflow_provider_arcgis_tasks.portal.models import (
 )
 from airflow_provider_arcgis_tasks.portal.oneshot import Blocked, Job, Keep, Mark, OneShot
 from airflow_provider_arcgis_tasks.portal.schedules import IfExists, ensure_task
+from airflow_provider_arcgis_tasks.portal.session import Session
 from airflow_provider_arcgis_tasks.portal.verdict import describe
 
 if TYPE_CHECKING:
@@ -389,6 +390,7 @@ class ArcGISTriggerTaskOperator(PortalOperator):
         self.cancel_on_kill = cancel_on_kill
         self.keep_task = choice("keep_task", keep_task, Keep)
         self._mark: Mark | None = None
+        self._session: Session | None = None
 
     # --- the story -----------------------------------------------------------------------------------
 
@@ -397,6 +399,7 @@ class ArcGISTriggerTaskOperator(PortalOperator):
         wait = self._begin(context)
         with self._hook() as hook, self._cleaning_up(hook, wait):
             job = self._job(hook, context)
+            self._session = hook.session
             if job.item_id:
                 _push_link(context, hook.session.address.item_page(job.item_id))
             shot = self._start(hook, context, job, wait)
@@ -435,7 +438,12 @@ class ArcGISTriggerTaskOperator(PortalOperator):
                 raise DeadlinePassed from over
 
     def on_kill(self) -> None:
-        """Remove the one-shot task if it has not fired yet."""
+        """Remove the one-shot task if it has not fired yet.
+
+        Airflow calls this in the middle of whatever the task does, which then goes on until it is killed.
+        """
+        if self._session is not None:
+            self._session.killed = True
         if self._mark is not None and self.cancel_on_kill:
             with self._hook() as hook:
                 hook.run(oneshot.give_up(hook.session, self._mark))
@@ -532,7 +540,11 @@ class ArcGISTriggerTaskOperator(PortalOperator):
         except KeyboardInterrupt:
             self.on_kill()
             raise
-        except (RunFailed, Superseded, SignInRefused):
+        except Superseded:
+            if self._session is not None and self._session.killed and self.cancel_on_kill:
+                hook.run(oneshot.give_up(hook.session, wait.mark))
+            raise
+        except (RunFailed, SignInRefused):
             raise  # nothing to clean up, or nobody who could: a refused password is not tried again
         except ArcGISTasksError:
             if wait.is_last_try:

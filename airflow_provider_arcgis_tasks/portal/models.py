@@ -246,8 +246,8 @@ class TaskDefinition:
         if self.task_type == TaskType.GP_SERVICE:
             if not self.task_url or "/GPServer/" not in self.task_url:
                 raise ValueError(
-                    f"task_url: {self.task_url!r} is not the URL of a geoprocessing task; GPService needs that of "
-                    "one asynchronous tool: https://gis.example.com/server/rest/services/Tools/GPServer/Buffer"
+                    f"task_url: {self.task_url!r} is no URL of a geoprocessing task; write one such as "
+                    "https://gis.example.com/server/rest/services/Tools/GPServer/Buffer (asynchronous)"
                 )
         elif self.task_url is not None:
             raise ValueError(f"task_url: only GPService has one, and this is {self.task_type}; leave it out")

@@ -267,6 +267,7 @@ def start(session: Session, job: Job, mark: Mark, keep: Keep = Keep.NEVER) -> Op
     looks_left = 0
     while True:
         shots, free_slots = yield from _marked(session, mark, created)
+        _check_not_killed(session)
         shot = yield from _choose_or_put_off(session, shots, mark)
         if shot is not None and not (yield from _failed_before(session, shot, keep)):
             if created is not None or under_way is None or shot.fires_at >= under_way:
@@ -329,6 +330,12 @@ def _check_still_ours(session: Session) -> None:
             "This process was stopped for minutes, so Airflow may have given its work to another: "
             "no portal run is started by it."
         )
+    _check_not_killed(session)
+
+
+def _check_not_killed(session: Session) -> None:
+    if session.killed:
+        raise Superseded("The Airflow task was killed, so no portal run is started for it.")
 
 
 def _create(session: Session, job: Job, mark: Mark, fires_at: float) -> Operation[str | None]:

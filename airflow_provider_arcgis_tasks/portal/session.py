@@ -81,6 +81,8 @@ class Session:
         self.cron_zone = CronZone()
         self.stood_still = False
         """This process was stopped for a while, so Airflow may have given its work to another."""
+        self.killed = False
+        """Airflow has killed the task: no portal run may be started for it any more."""
         self.random_fraction = random_fraction
         self._credentials = credentials
         self._owner = owner

@@ -832,6 +832,25 @@ def test_cancel_at_the_moment_of_the_fire(caplog: pytest.LogCaptureFixture) -> N
     assert "could not be stopped" in caplog.text
 
 
+def test_a_kill_while_it_is_created_ends_the_try(world: World) -> None:
+    """The kill removes what is there; the try goes on in the middle of createTask, and makes no other."""
+    s = world.session()
+
+    def kill(request: Request) -> Any:
+        if not request.url.endswith("/createTask"):
+            return None
+        world.tap = lambda request: None
+        world.answer(request)
+        s.killed = True
+        world(shots.give_up(world.session(), MARK))
+        return LOST
+
+    world.tap = kill
+    with pytest.raises(Superseded, match="killed"):
+        start(world, s)
+    assert (world.portal.count("createTask"), world.portal.tasks) == (1, {})
+
+
 def test_cancel_without_anything_to_cancel(world: World) -> None:
     world(shots.cancel(world.session(), MARK))
 

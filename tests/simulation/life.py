@@ -69,6 +69,7 @@ class SimulatedSensor(ArcGISTaskRunSensor):
 
     world: World
     _mark = None
+    _session = None
 
     def execute(self, context: Any) -> Any:
         if self.deferrable:
@@ -130,6 +131,7 @@ class Life:
         self.world = world
         self.operator = operator
         self.operator.world, self.operator._mark = world, None
+        self.operator._session = None
         self.retries = retries
         self.max_tries = retries
         self.try_number = 0
