@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -114,6 +116,27 @@ def test_a_run_that_does_not_succeed_fails_the_task(
     told = run_dag(lambda: trigger(item_id=notebook, deferrable=deferrable))
     assert told.state == "failed"
     assert "go" not in told.returned
+    assert portal.portal.tasks == {}
+
+
+def test_ctrl_c_leaves_nothing_armed(
+    portal: Sandbox, notebook: str, run_dag: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow_provider_arcgis_tasks import transport
+
+    armed = []
+
+    def sleep(seconds: float) -> None:
+        if not armed:
+            armed.extend(portal.portal.tasks)
+            raise KeyboardInterrupt
+        time.sleep(seconds)
+
+    interrupted = SimpleNamespace(sleep=sleep, time=time.time, monotonic=time.monotonic)
+    monkeypatch.setattr(transport, "time", interrupted)
+    told = run_dag(lambda: trigger(item_id=notebook))
+    assert told.state == "failed"
+    assert len(armed) == 1
     assert portal.portal.tasks == {}
 
 
